@@ -1,0 +1,1 @@
+"""What the operator and the pods agree on: identities, the policy file, paths, ports and records."""

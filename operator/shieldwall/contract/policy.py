@@ -1,0 +1,133 @@
+"""RuntimePolicy: the file by which the operator tells the pods what must hold. Versioned JSON.
+
+The operator writes it into a ConfigMap; pods read it at start and refuse a version or a field they do not know.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shieldwall.contract.identity import Federation as FederationId
+
+POLICY_VERSION = 1
+
+ConfigValue = bool | int | float | str
+"""What Flower allows in a run or node configuration."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Rule(StrEnum):
+    """How updates become one; Flower's names where Flower has the rule, the papers' otherwise."""
+
+    FED_AVG = "FedAvg"
+    CLIPPED_MEAN = "ClippedMean"
+    FED_MEDIAN = "FedMedian"
+    FED_TRIMMED_AVG = "FedTrimmedAvg"
+    KRUM = "Krum"
+    MULTI_KRUM = "MultiKrum"
+
+
+class Mode(StrEnum):
+    """Whose ServerApp runs."""
+
+    MANAGED = "Managed"
+    """Ours; no user code sees a raw update."""
+    WRAPPED = "Wrapped"
+    """The user's, handed replies that all carry the policy's aggregate."""
+
+
+class FederationPolicy(_Model):
+    """Which training this is."""
+
+    uid: str
+    trust_domain: str
+    namespace: str
+    name: str
+
+    @property
+    def id(self) -> FederationId:
+        """The identities' prefix."""
+        return FederationId(self.trust_domain, self.namespace, self.name)
+
+
+class AppPolicy(_Model):
+    """The user's Flower app, as import references ``module:attribute``."""
+
+    client_app: str
+    server_app: str | None = None
+    model: str | None = None
+    evaluate: str | None = None
+    config: dict[str, ConfigValue] = {}
+
+    @property
+    def mode(self) -> Mode:
+        """Wrapped when the app brings its own ServerApp."""
+        return Mode.WRAPPED if self.server_app is not None else Mode.MANAGED
+
+
+class RoundsPolicy(_Model):
+    """How many rounds, and when a round may go on."""
+
+    count: Annotated[int, Field(ge=1)]
+    fraction_train: Annotated[float, Field(gt=0, le=1)] = 1.0
+    min_replies: Annotated[int, Field(ge=1)]
+    timeout_seconds: Annotated[int, Field(ge=1)] = 600
+    grace_seconds: Annotated[int, Field(ge=0)] = 30
+    """Once ``min_replies`` replies are admitted, the rest have this much longer."""
+
+
+class AggregationPolicy(_Model):
+    """The rule and its parameters."""
+
+    rule: Rule
+    byzantine: Annotated[int, Field(ge=0)] = 0
+    """f: how many replies of a round may be lies."""
+    beta: Annotated[float, Field(ge=0, lt=0.5)] | None = None
+    """FedTrimmedAvg: the fraction cut at each end; the larger of it and f/n is used."""
+    select: Annotated[int, Field(ge=1)] | None = None
+    """MultiKrum: m, how many updates are averaged; n − f when absent."""
+    max_norm: Annotated[float, Field(gt=0)] | None = None
+    """Updates with a larger L2 norm are scaled down to it before they are averaged."""
+    reject_norm: Annotated[float, Field(gt=0)] = 10_000.0
+    """Replies whose update has a larger L2 norm are refused."""
+
+
+class ClientPolicy(_Model):
+    """One client that may take part."""
+
+    name: str
+    node_public_key: str
+    """The Flower node key, SubjectPublicKeyInfo PEM."""
+
+
+class RuntimePolicy(_Model):
+    """All that the pods of one training go by."""
+
+    version: Literal[1] = 1
+    federation: FederationPolicy
+    app: AppPolicy
+    rounds: RoundsPolicy
+    aggregation: AggregationPolicy
+    require_signatures: bool = True
+    """False only in the unprotected baseline of a demonstration; the API offers no such field."""
+    clients: tuple[ClientPolicy, ...] = ()
+    """Empty in the copy that client pods get."""
+
+    def to_json(self) -> str:
+        """The file's bytes: the same policy always gives the same text."""
+        return self.model_dump_json(indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> RuntimePolicy:
+        """Read the file; raises pydantic.ValidationError naming the field."""
+        return cls.model_validate_json(text)
+
+    def for_clients(self) -> RuntimePolicy:
+        """The copy for client pods: nothing about other clients."""
+        return self.model_copy(update={"clients": ()})

@@ -1,0 +1,45 @@
+"""The HTTP paths between the pods. Each listener of the server's proxy lets through one prefix of ours.
+
+| prefix            | listener | who                | where to            |
+|-------------------|----------|--------------------|---------------------|
+| ``/v1/fleet/``    | fleet    | clients            | SuperLink, gated    |
+| ``/v1/signer/``   | fleet    | clients' signers   | steward, gated      |
+| ``/v1/runtime/``  | runtime  | aggregator         | SuperLink           |
+| ``/v1/rounds/``   | runtime  | aggregator         | steward             |
+| ``/v1/operator/`` | steward  | operator           | steward             |
+"""
+
+from typing import Final
+
+FLEET_PREFIX: Final = "/v1/fleet/"
+RUNTIME_PREFIX: Final = "/v1/runtime/"
+CONTROL_PREFIX: Final = "/v1/control/"
+
+SIGNER_PREFIX: Final = "/v1/signer/"
+SIGNER_OPEN_ROUND: Final = "/v1/signer/open-round"
+"""GET: the OpenRound a client may sign for now, or 404."""
+
+ROUNDS_PREFIX: Final = "/v1/rounds/"
+ROUNDS_OPEN: Final = "/v1/rounds/open"
+"""POST OpenRound: the aggregator opens a round; answers RoundGrant. 409 if the run is not the current one."""
+ROUNDS_CLOSE: Final = "/v1/rounds/close"
+"""POST RoundRecord: the aggregator closes a round with what became of each reply; answers 204."""
+
+OPERATOR_PREFIX: Final = "/v1/operator/"
+OPERATOR_STATUS: Final = "/v1/operator/status"
+"""GET: StewardStatus."""
+OPERATOR_ROUNDS: Final = "/v1/operator/rounds"
+"""GET ?after=<index>: the RoundRecords from that index on, as a JSON list, at most 500."""
+OPERATOR_DENY: Final = "/v1/operator/deny"
+"""PUT DenyList: replaces the deny list; in force for the very next request. Answers 204."""
+
+AUTHZ_PREFIX: Final = "/authz"
+"""What the proxy puts before the path of a request when it asks the gate (never routed from outside)."""
+HEALTH_STEWARD: Final = "/healthz/steward"
+HEALTH_SUPERLINK: Final = "/healthz/superlink"
+METRICS_STEWARD: Final = "/metrics"
+
+CLIENT_HEADER: Final = "x-shieldwall-client"
+"""Set by the gate: the SPIFFE id that a request was let through for. Removed from whatever comes from outside."""
+NODE_KEY_HEADER: Final = "flwr-public-key"
+"""Flower's own header: base64 of the node's public key (SubjectPublicKeyInfo PEM)."""

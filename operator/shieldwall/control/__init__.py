@@ -1,0 +1,1 @@
+"""The operator's side: what people write (api), what follows from it (plan)."""

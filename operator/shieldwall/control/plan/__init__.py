@@ -1,0 +1,1 @@
+"""From a training and what is observed to Kubernetes objects and orders, as a pure function."""

@@ -1,0 +1,1 @@
+"""From the admitted updates of a round to one."""
