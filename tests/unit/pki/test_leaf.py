@@ -67,6 +67,12 @@ def test_no_leaf_outlives_its_issuer_or_what_was_asked_for(world, lifetime, afte
     assert verify_leaf(leaf, [world.issuer.certificate], now, Role.CLIENT) == world.identity(Role.CLIENT)
 
 
+def test_no_leaf_begins_before_its_issuer(world):
+    issuer = world.issuer.certificate
+    early = issuer.not_valid_before_utc + timedelta(seconds=10)
+    assert world.leaf(Role.CLIENT, early).not_valid_before_utc == issuer.not_valid_before_utc
+
+
 @pytest.mark.parametrize("seconds", [-301, 90 * 86400 + 1])
 def test_an_issuer_that_is_not_valid_signs_nothing(world, seconds):
     with pytest.raises(IssuerNotValidError):

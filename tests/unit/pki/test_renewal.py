@@ -63,6 +63,14 @@ def test_what_was_just_issued_is_not_issued_again(world, role, lifetime, after):
     assert reason(world, leaf, now, wanted) is None
 
 
+def test_a_leaf_that_ends_with_its_issuer_is_not_renewed_in_its_last_minutes(world):
+    end = world.issuer.certificate.not_valid_after_utc
+    leaf = world.leaf(Role.CLIENT, end - timedelta(minutes=2))
+    assert renewal_time(leaf) < end - timedelta(minutes=2)
+    assert reason(world, leaf, end) is None
+    assert reason(world, leaf, end + SECOND) is RenewalReason.EXPIRED
+
+
 def test_every_change_has_its_reason(world):
     leaf = world.leaf(Role.SERVER)
     wanted = world.request(Role.SERVER)

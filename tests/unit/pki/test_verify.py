@@ -14,7 +14,7 @@ from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 from shieldwall.contract.identity import Role
-from shieldwall.pki.extensions import key_usage
+from shieldwall.pki.extensions import authority_key_of, key_usage
 from shieldwall.pki.verify import (
     ExpiredError,
     IssuerOutOfDateError,
@@ -103,9 +103,13 @@ def test_the_authority_key_identifier_must_be_that_of_the_issuer(world, identifi
 
 
 def test_a_leaf_signs_no_leaf(world):
-    leaf = world.leaf(Role.CLIENT)
+    leaf, key = world.leaf(Role.CLIENT), ec.generate_private_key(ec.SECP256R1())
     assert is_issued_by(leaf, world.issuer.certificate)
-    assert not is_issued_by(leaf, leaf)
+    builder = x509.CertificateBuilder(leaf.subject, leaf.subject, key.public_key(), 7)
+    builder = builder.not_valid_before(leaf.not_valid_before_utc).not_valid_after(leaf.not_valid_after_utc)
+    below = builder.add_extension(authority_key_of(leaf), critical=False).sign(world.key, hashes.SHA256())
+    below.verify_directly_issued_by(leaf)
+    assert not is_issued_by(below, leaf)
 
 
 def test_time_decides(world):
