@@ -12,6 +12,20 @@
 from typing import Final
 
 FLEET_PREFIX: Final = "/v1/fleet/"
+FLEET_PUSH_MESSAGES: Final = "/v1/fleet/push-messages"
+FLEET_CALLS: Final = (
+    "/v1/fleet/activate-node",
+    "/v1/fleet/deactivate-node",
+    "/v1/fleet/send-node-heartbeat",
+    "/v1/fleet/pull-messages",
+    FLEET_PUSH_MESSAGES,
+    "/v1/fleet/get-run",
+    "/v1/fleet/get-fab",
+    "/v1/fleet/push-object",
+    "/v1/fleet/pull-object",
+    "/v1/fleet/confirm-message-received",
+)
+"""All that a SuperNode of Flower 1.41 with a node key ever calls; nothing else below the prefix is let through."""
 RUNTIME_PREFIX: Final = "/v1/runtime/"
 CONTROL_PREFIX: Final = "/v1/control/"
 
