@@ -1,0 +1,29 @@
+"""A turned SuperNode: it answers in another node's name (flower.md: stock Flower would average it)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flwr.supernode import fleet_http_connection
+
+from shieldwall.runtime.flower import supernode
+
+if TYPE_CHECKING:
+    from flwr.app import Message
+    from flwr.proto.message_pb2 import Message as MessageProto
+
+_ANOTHER = 1
+"""Xored into the node id: some other node's."""
+
+
+def run_supernode() -> int:
+    """The role ``supernode``, with every message it pushes in another node's name."""
+    honest = fleet_http_connection.message_to_proto
+
+    def in_another_name(message: Message) -> MessageProto:
+        proto = honest(message)
+        proto.metadata.src_node_id ^= _ANOTHER
+        return proto
+
+    fleet_http_connection.message_to_proto = in_another_name
+    return supernode.main([])

@@ -1,0 +1,77 @@
+"""The ClientApp that runs in a trainer: the user's own, and a seal on what it answers.
+
+A FAB of Shieldwall names ``shieldwall.runtime.clientapp:app``. The user's app is called unchanged, with its own mods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flwr.app import ConfigRecord
+from flwr.clientapp import ClientApp
+
+from shieldwall.contract.paths import Paths
+from shieldwall.runtime.attestation.client import SignerClient
+from shieldwall.runtime.flower.messages import (
+    ROUND_KEY,
+    SEAL_KEY,
+    RoundFacts,
+    Seal,
+    decode_arrays,
+    manifest_of,
+)
+from shieldwall.runtime.model import model_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flwr.app import Context, Message
+
+
+class UnsolicitedMessageError(ValueError):
+    """A message does not come from a round of Shieldwall, or not with the model that it names."""
+
+
+class SealingClientApp(ClientApp):
+    """Calls ``user`` and has its reply signed by the pod's signer."""
+
+    user: Callable[[Message, Context], Message]
+    """The user's ClientApp; set once, before the first task (see the trainer)."""
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Answer one message; raises UnsolicitedMessageError, SignerError or what the user's app raises."""
+        facts = take_facts(message)
+        reply = self.user(message, context)
+        if reply.has_content():
+            self.seal(reply, facts, context.node_id)
+        return reply
+
+    def seal(self, reply: Message, facts: RoundFacts, node_id: int) -> None:
+        """Add the signature over everything that the reply carries."""
+        reply.content.pop(SEAL_KEY, None)
+        reply_to = reply.metadata.reply_to_message_id
+        manifest = manifest_of(reply.content, facts, node_id, reply_to)
+        attestation = SignerClient(Paths.of_this_container().signer_socket).sign(manifest)
+        reply.content[SEAL_KEY] = Seal(attestation, facts, reply_to).to_record()
+
+
+def take_facts(message: Message) -> RoundFacts:
+    """Take the round's facts out of ``message`` and check that the model in it is the one they name."""
+    record = message.content.pop(ROUND_KEY, None)
+    if not isinstance(record, ConfigRecord):
+        raise UnsolicitedMessageError("the message carries no round of Shieldwall")
+    try:
+        facts = RoundFacts.from_record(record)
+    except (KeyError, ValueError) as error:
+        raise UnsolicitedMessageError(f"the message's round cannot be read: {error}") from error
+    arrays = {
+        f"{name}/{key}" if len(message.content.array_records) > 1 else key: value
+        for name, record_ in message.content.array_records.items()
+        for key, value in decode_arrays(record_).items()
+    }
+    if model_sha256(arrays) != facts.base_sha256:
+        raise UnsolicitedMessageError("the model in the message is not the one that the round names")
+    return facts
+
+
+app = SealingClientApp()

@@ -1,0 +1,187 @@
+"""What managed and wrapped trainings share: ask clients in a round that the steward knows of, then conclude it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shieldwall.contract.records import OpenRound, Outcome, RoundRecord
+from shieldwall.pki.pem import certificates_from_pem
+from shieldwall.runtime.aggregation import Updates, aggregate, aggregate_counters, required_replies, update_statistics
+from shieldwall.runtime.federation.ballot import Ballot, hold
+from shieldwall.runtime.federation.judge import Admitted, Asked, Court
+from shieldwall.runtime.flower.inbox import Inbox
+from shieldwall.runtime.flower.messages import ROUND_KEY, RoundFacts
+from shieldwall.runtime.model import InvalidModelError, Model, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from flwr.app import Message
+    from flwr.superlink.grid.http_grid import HttpGrid
+
+    from shieldwall.contract.policy import RuntimePolicy
+    from shieldwall.contract.records import ReplyRecord
+    from shieldwall.runtime.federation.ballot import Clock, Reply
+    from shieldwall.runtime.federation.steward_client import Steward
+    from shieldwall.runtime.model import Vector
+
+_NONCE_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask in one attempt at a round."""
+
+    round: int
+    attempt: int
+    base_sha256: str
+    """Digest of the model in the messages (shieldwall.runtime.model.model_sha256)."""
+    base: Model | None
+    """What updates are taken from; None where replies hold no update."""
+    messages: Sequence[Message]
+    names: Mapping[int, str]
+    """Clients by the node id that a message is for."""
+    model_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of a question."""
+
+    facts: RoundFacts
+    opened: float
+    """Unix seconds."""
+    seconds: float
+    replies: tuple[Reply, ...]
+
+    @property
+    def admitted(self) -> list[Reply]:
+        """Replies with an update that takes part, by client's name: a rule breaks ties by what nobody can choose."""
+        good = [reply for reply in self.replies if isinstance(reply.verdict, Admitted)]
+        return sorted(good, key=lambda reply: reply.asked.client)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The means by which rounds are run."""
+
+    grid: HttpGrid
+    policy: RuntimePolicy
+    steward: Steward
+    bundle: Path
+    """The issuing CAs that clients' certificates must chain to; read anew for each round, since CAs rotate."""
+    clock: Clock
+    random: Callable[[int], bytes]
+    """``os.urandom``."""
+    log: Callable[[str], None]
+
+    def ask(self, question: Question) -> Answer:
+        """Open the round with the steward, send the messages, and judge what comes back."""
+        opened, started = self.clock.now(), self.clock.monotonic()
+        facts = self._facts(question)
+        grant = self.steward.open(
+            OpenRound(
+                run_id=facts.run_id,
+                round=facts.round,
+                attempt=facts.attempt,
+                nonce=facts.nonce,
+                base_sha256=facts.base_sha256,
+                clients=tuple(sorted(question.names.values())),
+                opened=opened.timestamp(),
+            )
+        )
+        court = Court(self.policy, facts, certificates_from_pem(self.bundle.read_bytes()), frozenset(grant.denied))
+        asked = self._send(question, facts)
+        ballot = Ballot(court, question.base, self.policy.rounds, asked, started)
+        with Inbox(self.grid, question.model_bytes) as inbox:
+            replies = hold(ballot, inbox, self.clock, self._report)
+        return Answer(facts, opened.timestamp(), self.clock.monotonic() - started, tuple(replies))
+
+    def _facts(self, question: Question) -> RoundFacts:
+        return RoundFacts(
+            federation_uid=self.policy.federation.uid,
+            run_id=str(self.grid.run.run_id),
+            round=question.round,
+            attempt=question.attempt,
+            nonce=self.random(_NONCE_BYTES).hex(),
+            base_sha256=question.base_sha256,
+        )
+
+    def _send(self, question: Question, facts: RoundFacts) -> dict[str, Asked]:
+        for message in question.messages:
+            message.content[ROUND_KEY] = facts.to_record()
+        ids = self.grid.push_messages(question.messages)
+        nodes = [message.metadata.dst_node_id for message in question.messages]
+        return {
+            message_id: Asked(node, question.names[node])
+            for message_id, node in zip(ids, nodes, strict=True)
+            if message_id
+        }
+
+    def _report(self, reply: Reply) -> None:
+        record = reply.record()
+        self.log(f"{record.client}: {record.fate}{' – ' if record.detail else ''}{record.detail}")
+
+
+@dataclass(frozen=True, slots=True)
+class Conclusion:
+    """A round's replies turned into one model, or the reason why not."""
+
+    model: Model | None
+    delta: Vector | None
+    """The aggregate, (d,)."""
+    replies: tuple[ReplyRecord, ...]
+    reason: str = ""
+    """Why there is no model."""
+
+
+def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
+    """Aggregate the admitted updates by the policy's rule; never outside the rule's theorem."""
+    admitted = answer.admitted
+    needed = max(policy.rounds.min_replies, required_replies(policy.aggregation))
+    if len(admitted) < needed:
+        reason = f"{len(admitted)} replies were admitted where {needed} are needed"
+        return Conclusion(None, None, tuple(reply.record() for reply in answer.replies), reason)
+    verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
+    vectors = [verdict.update.vector for verdict in verdicts]
+    result = aggregate(Updates.of(vectors, [verdict.num_examples for verdict in verdicts]), policy.aggregation)
+    records = {reply.asked.client: reply.record() for reply in answer.replies}
+    for position, (reply, statistics) in enumerate(
+        zip(admitted, update_statistics(vectors, result.delta), strict=True)
+    ):
+        client = reply.asked.client
+        records[client] = records[client].model_copy(
+            update={
+                "norm": statistics.norm,
+                "cosine": statistics.cosine,
+                "distance": statistics.distance,
+                "selected": None if result.selected is None else position in result.selected,
+            }
+        )
+    try:
+        model = step(base, result.delta, aggregate_counters([verdict.update.counters for verdict in verdicts]))
+    except InvalidModelError as error:
+        return Conclusion(None, None, tuple(records.values()), f"the aggregate is no model: {error}")
+    return Conclusion(model, result.delta, tuple(records.values()))
+
+
+def record_of(
+    answer: Answer, conclusion: Conclusion, policy: RuntimePolicy, metrics: Mapping[str, float], sha256: str | None
+) -> RoundRecord:
+    """What goes to disk and to the steward about one attempt."""
+    return RoundRecord(
+        run_id=answer.facts.run_id,
+        round=answer.facts.round,
+        attempt=answer.facts.attempt,
+        outcome=Outcome.REPEATED if conclusion.model is None else Outcome.RELEASED,
+        opened=answer.opened,
+        seconds=answer.seconds,
+        rule=policy.aggregation.rule.value,
+        admitted=len(answer.admitted),
+        byzantine=policy.aggregation.byzantine,
+        replies=conclusion.replies,
+        model_sha256=sha256,
+        metrics=dict(metrics),
+    )

@@ -1,0 +1,139 @@
+"""Whether one reply may enter a round, judged alone: identity and signature first, content after."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shieldwall.contract.records import Fate
+from shieldwall.pki.verify import VerificationError
+from shieldwall.runtime.admission import Refusal, Update, check_update
+from shieldwall.runtime.attestation.sign import BadSignatureError, WrongSignerError, check
+from shieldwall.runtime.flower.messages import (
+    MalformedReplyError,
+    RoundFacts,
+    Seal,
+    claimed_examples,
+    decode_arrays,
+    manifest_of,
+    only_arrays,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from cryptography import x509
+    from flwr.app import Message
+
+    from shieldwall.contract.policy import RuntimePolicy
+    from shieldwall.runtime.attestation.manifest import Manifest
+    from shieldwall.runtime.flower.inbox import Arrival
+    from shieldwall.runtime.model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who was asked by a message."""
+
+    node_id: int
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Genuine:
+    """A reply that is what its client sent for this round."""
+
+    message: Message
+    serial: str | None
+    """Of the certificate that signed, lower-case hex; None where signatures are not required."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A reply that takes part in the aggregate."""
+
+    message: Message
+    serial: str | None
+    update: Update
+    num_examples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A reply that does not, and why."""
+
+    fate: Fate
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Court:
+    """What replies of one attempt at a round are judged by."""
+
+    policy: RuntimePolicy
+    facts: RoundFacts
+    issuers: Sequence[x509.Certificate]
+    denied: frozenset[str]
+
+    def identify(self, arrival: Arrival, asked: Asked, now: datetime) -> Genuine | Refused:
+        """Check that the reply was made for this round by the client that was asked, and not altered since."""
+        if asked.client in self.denied:
+            return Refused(Fate.DENIED, "the client is on the deny list")
+        if arrival.message is None:
+            return Refused(Fate.MALFORMED, arrival.problem)
+        message = arrival.message
+        if message.has_error():
+            return Refused(Fate.CLIENT_ERROR, f"error {message.error.code}: {message.error.reason}"[:300])
+        if not self.policy.require_signatures:
+            return Genuine(message, None)
+        return self._verify(message, asked, now)
+
+    def _verify(self, message: Message, asked: Asked, now: datetime) -> Genuine | Refused:
+        if message.metadata.src_node_id != asked.node_id:
+            return Refused(Fate.WRONG_SIGNER, "the reply names another node than the one that was asked")
+        seal = Seal.of(message.content)
+        if seal is None:
+            return Refused(Fate.UNSIGNED, "the reply carries no signature")
+        try:
+            certificate = self._check(seal, self._manifest(message, asked), asked, now)
+        except WrongSignerError as error:
+            return Refused(Fate.WRONG_SIGNER, str(error)[:300])
+        except VerificationError as error:
+            return Refused(Fate.BAD_SIGNATURE, str(error)[:300])
+        except BadSignatureError:
+            return self._why_not(seal, message, asked, now)
+        return Genuine(message, format(certificate.serial_number, "x"))
+
+    def _manifest(self, message: Message, asked: Asked) -> Manifest:
+        """What the client must have signed."""
+        return manifest_of(message.content, self.facts, asked.node_id, message.metadata.reply_to_message_id)
+
+    def _check(self, seal: Seal, manifest: Manifest, asked: Asked, now: datetime) -> x509.Certificate:
+        expected = self.policy.federation.id.client(asked.client)
+        return check(seal.attestation, manifest, self.issuers, now, expected)
+
+    def _why_not(self, seal: Seal, message: Message, asked: Asked, now: datetime) -> Refused:
+        """Tell a replay, which is validly signed for something else, from a reply that was altered."""
+        altered = Refused(Fate.BAD_SIGNATURE, "the signature does not fit what the reply holds")
+        if seal.facts == self.facts:
+            return altered
+        claimed = manifest_of(message.content, seal.facts, asked.node_id, seal.reply_to)
+        try:
+            self._check(seal, claimed, asked, now)
+        except (BadSignatureError, VerificationError, WrongSignerError):
+            return altered
+        then = f"run {seal.facts.run_id}, round {seal.facts.round}, attempt {seal.facts.attempt}"
+        return Refused(Fate.STALE, f"the reply was signed for {then}, not for this attempt")
+
+    def admit(self, reply: Genuine, base: Model) -> Admitted | Refused:
+        """Check that the reply holds an update of ``base`` that may be aggregated."""
+        try:
+            _, record = only_arrays(reply.message.content)
+            arrays = decode_arrays(record)
+        except MalformedReplyError as error:
+            return Refused(Fate.MALFORMED, str(error)[:300])
+        update = check_update(arrays, base, self.policy.aggregation)
+        if isinstance(update, Refusal):
+            return Refused(update.fate, update.detail[:300])
+        return Admitted(reply.message, reply.serial, update, claimed_examples(reply.message.content))

@@ -1,0 +1,100 @@
+"""A managed training: our round loop, from the last release to the last round. No user code sees a raw update."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final
+
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
+
+from shieldwall.runtime.federation.engine import Question, conclude, record_of
+from shieldwall.runtime.federation.members import members, sample
+from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shieldwall.runtime.checkpoint import CheckpointStore, Release
+    from shieldwall.runtime.federation.app import ManagedApp
+    from shieldwall.runtime.federation.engine import Engine
+    from shieldwall.runtime.model import Model
+
+MOST_ATTEMPTS: Final = 5
+_WAIT_SECONDS: Final = 1.0
+_TRAIN: Final = "train"
+
+
+class RoundNotReachedError(Exception):
+    """A round found too few replies in all its attempts; ``round`` and ``reason`` say where and why."""
+
+    def __init__(self, round_: int, attempts: int, reason: str) -> None:
+        super().__init__(f"round {round_} was tried {attempts} times: {reason}")
+        self.round = round_
+        self.reason = reason
+
+
+def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
+    """Run the rounds that are left; raises RoundNotReachedError.
+
+    Model and record of a round are on disk before the round counts, so after a crash anywhere training goes on at the
+    last released round.
+    """
+    release = store.latest()
+    if release is None:
+        release = store.begin(app.initial_model())
+    else:
+        _tell_again(engine, release)
+    for number in range(release.round + 1, engine.policy.rounds.count + 1):
+        release = _round(engine, store, app, release, number)
+
+
+def _tell_again(engine: Engine, release: Release) -> None:
+    """Hand in the last record once more: the aggregator may have died between releasing it and saying so."""
+    if release.record is not None:
+        engine.steward.close(release.record)
+
+
+def _round(engine: Engine, store: CheckpointStore, app: ManagedApp, release: Release, number: int) -> Release:
+    reason = ""
+    for attempt in range(1, MOST_ATTEMPTS + 1):
+        answer = engine.ask(_question(engine, release.model, number, attempt))
+        conclusion = conclude(answer, release.model, engine.policy)
+        if conclusion.model is None:
+            reason = conclusion.reason
+            engine.log(f"round {number}, attempt {attempt}: {reason}")
+            engine.steward.close(record_of(answer, conclusion, engine.policy, {}, None))
+            continue
+        metrics = app.evaluate(conclusion.model, engine.log)
+        record = record_of(answer, conclusion, engine.policy, metrics, None)
+        released = store.release(conclusion.model, record)
+        engine.log(f"round {number} of {engine.policy.rounds.count} released: {metrics}")
+        if released.record is not None:
+            engine.steward.close(released.record)
+        return released
+    raise RoundNotReachedError(number, MOST_ATTEMPTS, reason)
+
+
+def _question(engine: Engine, model: Model, number: int, attempt: int) -> Question:
+    names = _wait_for_clients(engine)
+    arrays = ArrayRecord(array_dict={name: Array(array) for name, array in model.arrays.items()})
+    content = RecordDict({ARRAYS_KEY: arrays, CONFIG_KEY: ConfigRecord({"server-round": number})})
+    return Question(
+        round=number,
+        attempt=attempt,
+        base_sha256=model.sha256,
+        base=model,
+        messages=[Message(content, node_id, _TRAIN, group_id=str(number)) for node_id in names],
+        names=names,
+        model_bytes=sum(array.nbytes for array in model.arrays.values()),
+    )
+
+
+def _wait_for_clients(engine: Engine) -> Mapping[int, str]:
+    """Whom to ask: waits, as long as a round may take, until enough clients are online to make one possible."""
+    rounds = engine.policy.rounds
+    end = engine.clock.monotonic() + rounds.timeout_seconds
+    while True:
+        online = members(engine.grid.get_nodes(), engine.policy)
+        if len(online) >= rounds.min_replies or engine.clock.monotonic() >= end:
+            return sample(online, frozenset(), engine.policy, random.SystemRandom().sample)
+        engine.clock.sleep(_WAIT_SECONDS)

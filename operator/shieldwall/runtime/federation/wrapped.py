@@ -1,0 +1,196 @@
+"""A wrapped training: the user's own ServerApp and strategy, unchanged, behind a Grid that keeps the policy.
+
+Train replies go through the same court and rule as in a managed training. The strategy is then handed one reply for
+each admitted client, and all of them carry the policy's aggregate with equal weights: whatever it averages, it gets
+the aggregate. Replies that were refused reach it as Flower's own error replies, which strategies leave out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.app.error import Error
+from flwr.serverapp import Grid
+
+from shieldwall.runtime.federation.engine import Question, conclude, record_of
+from shieldwall.runtime.federation.judge import Refused
+from shieldwall.runtime.federation.members import members
+from shieldwall.runtime.flower.messages import (
+    EXAMPLES_KEY,
+    SEAL_KEY,
+    MalformedReplyError,
+    decode_arrays,
+    only_arrays,
+)
+from shieldwall.runtime.model import InvalidModelError, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from flwr.proto.node_pb2 import NodeInfo
+    from flwr.supercore.run import Run
+
+    from shieldwall.runtime.checkpoint import CheckpointStore
+    from shieldwall.runtime.federation.ballot import Reply
+    from shieldwall.runtime.federation.engine import Answer, Conclusion, Engine
+
+REFUSED_CODE: Final = 100
+"""Error code of a refused reply; Flower's own codes are below."""
+_TRAIN: Final = "train"
+
+
+class UnsafeStrategyError(ValueError):
+    """The strategy asks for something that cannot be made safe."""
+
+
+class PolicyGrid(Grid):
+    """Stands between the user's ServerApp and Flower's grid."""
+
+    def __init__(self, engine: Engine, store: CheckpointStore) -> None:
+        self._engine = engine
+        self._store = store
+        latest = store.latest()
+        self._round = latest.round if latest else 0
+        self._attempt = 0
+        self._held: dict[str, Message] = {}
+        """Replies that wait for ``pull_messages``, by the id of the message they answer."""
+
+    def set_run(self, run: Run) -> None:
+        """See Grid."""
+        self._engine.grid.set_run(run)
+
+    @property
+    def run(self) -> Run:
+        """See Grid."""
+        return self._engine.grid.run
+
+    def create_message(
+        self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
+    ) -> Message:
+        """See Grid."""
+        return Message(content, dst_node_id, message_type, ttl=ttl, group_id=group_id)
+
+    def get_node_ids(self) -> list[int]:
+        """See Grid; only nodes of the policy's clients."""
+        return list(members(self._engine.grid.get_nodes(), self._engine.policy))
+
+    def get_nodes(self) -> list[NodeInfo]:
+        """See Grid; only nodes of the policy's clients."""
+        known = set(self.get_node_ids())
+        return [node for node in self._engine.grid.get_nodes() if node.node_id in known]
+
+    def push_messages(self, messages: Iterable[Message]) -> list[str]:
+        """Send, wait for the round to close, and hold what comes of it for ``pull_messages``.
+
+        Nobody gets to see a reply before the round's aggregate exists, so this waits where Flower's does not.
+        """
+        batch = list(messages)
+        replies = self._exchange(batch)
+        self._held |= {reply.metadata.reply_to_message_id: reply for reply in replies}
+        return [message.metadata.message_id for message in batch]
+
+    def pull_messages(self, message_ids: Iterable[str]) -> list[Message]:
+        """Replies to messages pushed before, each once."""
+        return [self._held.pop(message_id) for message_id in message_ids if message_id in self._held]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """See Grid; the policy's times hold, and ``timeout`` only where it is shorter."""
+        return self._exchange(list(messages), timeout)
+
+    def _exchange(self, messages: list[Message], timeout: float | None = None) -> list[Message]:
+        if not messages:
+            return []
+        question = self._question(messages)
+        answer = self._within(timeout).ask(question)
+        conclusion = None if question.base is None else self._conclude(answer, question.base)
+        sent = {message.metadata.dst_node_id: message for message in question.messages}
+        return [_handed(reply, sent[reply.asked.node_id], conclusion) for reply in answer.replies]
+
+    def _within(self, timeout: float | None) -> Engine:
+        """The engine with the strategy's own time-out, where that is shorter than the policy's."""
+        rounds = self._engine.policy.rounds
+        if timeout is None or timeout >= rounds.timeout_seconds:
+            return self._engine
+        shorter = rounds.model_copy(update={"timeout_seconds": max(1, math.floor(timeout))})
+        return replace(self._engine, policy=self._engine.policy.model_copy(update={"rounds": shorter}))
+
+    def _question(self, messages: list[Message]) -> Question:
+        kinds = {message.metadata.message_type.partition(".")[0] for message in messages}
+        if len(kinds) != 1:
+            raise UnsafeStrategyError("the strategy mixes message types in one exchange")
+        training = kinds == {_TRAIN}
+        if training:
+            self._round, self._attempt = self._round + 1, 1
+        else:
+            self._attempt += 1
+        model = _common_model(messages)
+        names = members(self._engine.grid.get_nodes(), self._engine.policy)
+        known = [message for message in messages if message.metadata.dst_node_id in names]
+        return Question(
+            round=self._round,
+            attempt=self._attempt,
+            base_sha256=model.sha256,
+            base=model if training else None,
+            messages=known,
+            names={message.metadata.dst_node_id: names[message.metadata.dst_node_id] for message in known},
+            model_bytes=sum(array.nbytes for array in model.arrays.values()),
+        )
+
+    def _conclude(self, answer: Answer, base: Model) -> Conclusion:
+        conclusion = conclude(answer, base, self._engine.policy)
+        record = record_of(answer, conclusion, self._engine.policy, {}, None)
+        if conclusion.model is not None:
+            released = self._store.release(conclusion.model, record)
+            record = released.record or record
+        self._engine.steward.close(record)
+        return conclusion
+
+
+def _common_model(messages: list[Message]) -> Model:
+    """The one model that all messages carry; raises UnsafeStrategyError.
+
+    An update is only defined against what its client was sent, so a strategy that sends different models to different
+    clients cannot be aggregated robustly.
+    """
+    records = [message.content.array_records for message in messages]
+    if any(len(record) != 1 for record in records):
+        raise UnsafeStrategyError("the strategy must send exactly one ArrayRecord in each message")
+    first = next(iter(records[0].values()))
+    if any(next(iter(record.values())).object_id != first.object_id for record in records[1:]):
+        raise UnsafeStrategyError("the strategy sends different models to different clients")
+    try:
+        return Model.of(decode_arrays(first))
+    except (MalformedReplyError, InvalidModelError) as error:
+        raise UnsafeStrategyError(f"the strategy's arrays are no model: {error}") from error
+
+
+def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None) -> Message:
+    """What the strategy gets to see of one client's reply."""
+    verdict = reply.verdict
+    if isinstance(verdict, Refused):
+        return _error(sent, verdict.detail)
+    if conclusion is None:
+        verdict.message.content.pop(SEAL_KEY, None)
+        return verdict.message
+    if conclusion.model is None:
+        return _error(sent, conclusion.reason)
+    return _with_aggregate(verdict.message, conclusion.model)
+
+
+def _error(sent: Message, reason: str) -> Message:
+    return Message(Error(code=REFUSED_CODE, reason=f"shieldwall: {reason}"), reply_to=sent)
+
+
+def _with_aggregate(message: Message, model: Model) -> Message:
+    """The reply with the aggregate in the place of its update, and the weight of every other reply."""
+    content = RecordDict({key: record for key, record in message.content.items() if key != SEAL_KEY})
+    name, _ = only_arrays(content)
+    content[name] = ArrayRecord(array_dict={key: Array(array) for key, array in model.arrays.items()})
+    for metrics in content.metric_records.values():
+        if EXAMPLES_KEY in metrics:
+            metrics[EXAMPLES_KEY] = 1
+    message.content = content
+    return message

@@ -1,0 +1,1 @@
+"""The one place where Shieldwall touches Flower's processes and messages."""

@@ -1,0 +1,188 @@
+"""What Shieldwall adds to Flower's messages: the round's facts on the way out, a seal on the way back.
+
+Both are ConfigRecords beside the app's own records; the user's code sees neither.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+
+from shieldwall.runtime.attestation.manifest import ArrayEntry, Manifest, tree_digest
+from shieldwall.runtime.attestation.sign import Attestation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flwr.app import Array
+    from numpy.typing import NDArray
+
+ROUND_KEY: Final = "shieldwall.round"
+SEAL_KEY: Final = "shieldwall.seal"
+ARRAYS_KEY: Final = "arrays"
+CONFIG_KEY: Final = "config"
+EXAMPLES_KEY: Final = "num-examples"
+"""Names by Flower's custom (its strategies' defaults)."""
+
+_NPY: Final = "numpy.ndarray"
+_HEADER_BYTES: Final = 4096
+
+
+class MalformedReplyError(ValueError):
+    """A reply's records are not what a reply has."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFacts:
+    """Which round a message belongs to; what a reply is signed for."""
+
+    federation_uid: str
+    run_id: str
+    round: int
+    attempt: int
+    nonce: str
+    base_sha256: str
+
+    def to_record(self) -> ConfigRecord:
+        """As it travels."""
+        return ConfigRecord(
+            {
+                "federation-uid": self.federation_uid,
+                "run-id": self.run_id,
+                "round": self.round,
+                "attempt": self.attempt,
+                "nonce": self.nonce,
+                "base-sha256": self.base_sha256,
+            }
+        )
+
+    @classmethod
+    def from_record(cls, record: ConfigRecord) -> RoundFacts:
+        """Read what ``to_record`` wrote; raises KeyError, ValueError."""
+        return cls(
+            str(record["federation-uid"]),
+            str(record["run-id"]),
+            int(str(record["round"])),
+            int(str(record["attempt"])),
+            str(record["nonce"]),
+            str(record["base-sha256"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """A signature, and what the client says it signed for: believed only to word a refusal."""
+
+    attestation: Attestation
+    facts: RoundFacts
+    reply_to: str
+
+    def to_record(self) -> ConfigRecord:
+        """As it travels."""
+        record = self.facts.to_record()
+        record["reply-to"] = self.reply_to
+        record["signature"] = self.attestation.signature
+        record["chain"] = self.attestation.certificate_chain
+        return record
+
+    @classmethod
+    def of(cls, content: RecordDict) -> Seal | None:
+        """The seal of a reply; None if it has none or what stands there is no seal."""
+        record = content.get(SEAL_KEY)
+        if not isinstance(record, ConfigRecord):
+            return None
+        signature, chain = record.get("signature"), record.get("chain")
+        if not isinstance(signature, bytes) or not isinstance(chain, bytes):
+            return None
+        try:
+            return cls(Attestation(signature, chain), RoundFacts.from_record(record), str(record["reply-to"]))
+        except (KeyError, ValueError):
+            return None
+
+
+def claimed_examples(content: RecordDict) -> int:
+    """``num-examples`` as the client claims it; 0 when it claims nothing usable."""
+    for record in content.metric_records.values():
+        value = record.get(EXAMPLES_KEY)
+        if isinstance(value, int | float) and 0 <= value < 2**63:
+            return int(value)
+    return 0
+
+
+def manifest_of(content: RecordDict, facts: RoundFacts, node_id: int, reply_to: str) -> Manifest:
+    """What a reply with ``content`` is signed as: every byte of every record but the seal."""
+    return Manifest(
+        federation_uid=facts.federation_uid,
+        run_id=facts.run_id,
+        round=facts.round,
+        attempt=facts.attempt,
+        node_id=str(node_id),
+        nonce=facts.nonce,
+        base_sha256=facts.base_sha256,
+        reply_to=reply_to,
+        num_examples=claimed_examples(content),
+        arrays=tuple(sorted(_entries(content), key=lambda entry: (entry.record, entry.name))),
+        records_sha256=_records_digest(content),
+    )
+
+
+def _entries(content: RecordDict) -> list[ArrayEntry]:
+    return [
+        ArrayEntry(record, name, array.dtype, tuple(array.shape), len(array.data), tree_digest(array.data))
+        for record, arrays in content.array_records.items()
+        for name, array in arrays.items()
+    ]
+
+
+def _records_digest(content: RecordDict) -> bytes:
+    """SHA-256 over the names and Flower object ids (SHA-256 of their serialised form) of metrics and configs."""
+    digest = hashlib.sha256()
+    for name, record in sorted(content.items()):
+        if name != SEAL_KEY and isinstance(record, MetricRecord | ConfigRecord):
+            encoded = name.encode()
+            digest.update(len(encoded).to_bytes(8, "big") + encoded + bytes.fromhex(record.object_id))
+    return digest.digest()
+
+
+def decode_array(array: Array) -> NDArray[np.generic]:
+    """The array without a copy: a read-only view on its bytes after the .npy header (NumPy format 1 to 3).
+
+    Raises MalformedReplyError if the bytes are not exactly one C-ordered array of a plain number type, or if the
+    header and Flower's own fields disagree.
+    """
+    if array.stype != _NPY:
+        raise MalformedReplyError(f"array of serialisation {array.stype!r}, expected {_NPY}")
+    stream = BytesIO(array.data[:_HEADER_BYTES])
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream, max_header_size=_HEADER_BYTES)
+    except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError) as error:
+        raise MalformedReplyError(f"not a NumPy array: {error}"[:200]) from error
+    if dtype.hasobject or dtype.kind not in "fiub" or (fortran and len(shape) > 1):
+        raise MalformedReplyError(f"an array of {dtype}, {'Fortran' if fortran else 'C'} order is not accepted")
+    if tuple(array.shape) != shape or str(dtype) != array.dtype:
+        raise MalformedReplyError("the array's header and Flower's fields disagree")
+    expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    body = memoryview(array.data)[stream.tell() :]
+    if len(body) != expected:
+        raise MalformedReplyError(f"the array has {len(body)} bytes where its shape needs {expected}")
+    return np.frombuffer(body, dtype=dtype).reshape(shape)
+
+
+def decode_arrays(record: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
+    """All arrays of a record, in its order; raises MalformedReplyError."""
+    return {name: decode_array(array) for name, array in record.items()}
+
+
+def only_arrays(content: RecordDict) -> tuple[str, ArrayRecord]:
+    """Name and record of the one ArrayRecord; raises MalformedReplyError when there is not exactly one."""
+    records = content.array_records
+    if len(records) != 1:
+        raise MalformedReplyError(f"the reply has {len(records)} array records where one is expected")
+    return next(iter(records.items()))
