@@ -16,9 +16,9 @@ from shieldwall.runtime.flower.messages import (
     ROUND_KEY,
     SEAL_KEY,
     RoundFacts,
-    Seal,
     decode_arrays,
     manifest_of,
+    only_arrays,
 )
 from shieldwall.runtime.model import model_sha256
 
@@ -49,10 +49,9 @@ class SealingClientApp(ClientApp):
     def seal(self, reply: Message, facts: RoundFacts, node_id: int) -> None:
         """Add the signature over everything that the reply carries."""
         reply.content.pop(SEAL_KEY, None)
-        reply_to = reply.metadata.reply_to_message_id
-        manifest = manifest_of(reply.content, facts, node_id, reply_to)
+        manifest = manifest_of(reply.content, facts, node_id, reply.metadata.reply_to_message_id)
         attestation = SignerClient(Paths.of_this_container().signer_socket).sign(manifest)
-        reply.content[SEAL_KEY] = Seal(attestation, facts, reply_to).to_record()
+        reply.content[SEAL_KEY] = ConfigRecord(dict(attestation.to_record()))
 
 
 def take_facts(message: Message) -> RoundFacts:
@@ -64,12 +63,8 @@ def take_facts(message: Message) -> RoundFacts:
         facts = RoundFacts.from_record(record)
     except (KeyError, ValueError) as error:
         raise UnsolicitedMessageError(f"the message's round cannot be read: {error}") from error
-    arrays = {
-        f"{name}/{key}" if len(message.content.array_records) > 1 else key: value
-        for name, record_ in message.content.array_records.items()
-        for key, value in decode_arrays(record_).items()
-    }
-    if model_sha256(arrays) != facts.base_sha256:
+    _, arrays = only_arrays(message.content)
+    if model_sha256(decode_arrays(arrays)) != facts.base_sha256:
         raise UnsolicitedMessageError("the model in the message is not the one that the round names")
     return facts
 

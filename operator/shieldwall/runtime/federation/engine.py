@@ -168,9 +168,9 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
 
 
 def record_of(
-    answer: Answer, conclusion: Conclusion, policy: RuntimePolicy, metrics: Mapping[str, float], sha256: str | None
+    answer: Answer, conclusion: Conclusion, policy: RuntimePolicy, metrics: Mapping[str, float] | None = None
 ) -> RoundRecord:
-    """What goes to disk and to the steward about one attempt."""
+    """What goes to disk and to the steward about one attempt; the store adds the checkpoint's digest."""
     return RoundRecord(
         run_id=answer.facts.run_id,
         round=answer.facts.round,
@@ -182,6 +182,5 @@ def record_of(
         admitted=len(answer.admitted),
         byzantine=policy.aggregation.byzantine,
         replies=conclusion.replies,
-        model_sha256=sha256,
-        metrics=dict(metrics),
+        metrics=dict(metrics or {}),
     )

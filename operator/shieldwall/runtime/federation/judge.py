@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING
 from shieldwall.contract.records import Fate
 from shieldwall.pki.verify import VerificationError
 from shieldwall.runtime.admission import Refusal, Update, check_update
-from shieldwall.runtime.attestation.sign import BadSignatureError, WrongSignerError, check
+from shieldwall.runtime.attestation.manifest import ManifestError
+from shieldwall.runtime.attestation.sign import (
+    AttestationError,
+    StaleError,
+    TamperedError,
+    WrongSignerError,
+    check,
+)
 from shieldwall.runtime.flower.messages import (
     MalformedReplyError,
     RoundFacts,
-    Seal,
     claimed_examples,
     decode_arrays,
     manifest_of,
     only_arrays,
+    sealed,
 )
 
 if TYPE_CHECKING:
@@ -27,7 +34,6 @@ if TYPE_CHECKING:
     from flwr.app import Message
 
     from shieldwall.contract.policy import RuntimePolicy
-    from shieldwall.runtime.attestation.manifest import Manifest
     from shieldwall.runtime.flower.inbox import Arrival
     from shieldwall.runtime.model import Model
 
@@ -92,39 +98,16 @@ class Court:
     def _verify(self, message: Message, asked: Asked, now: datetime) -> Genuine | Refused:
         if message.metadata.src_node_id != asked.node_id:
             return Refused(Fate.WRONG_SIGNER, "the reply names another node than the one that was asked")
-        seal = Seal.of(message.content)
-        if seal is None:
-            return Refused(Fate.UNSIGNED, "the reply carries no signature")
-        try:
-            certificate = self._check(seal, self._manifest(message, asked), asked, now)
-        except WrongSignerError as error:
-            return Refused(Fate.WRONG_SIGNER, str(error)[:300])
-        except VerificationError as error:
-            return Refused(Fate.BAD_SIGNATURE, str(error)[:300])
-        except BadSignatureError:
-            return self._why_not(seal, message, asked, now)
-        return Genuine(message, format(certificate.serial_number, "x"))
-
-    def _manifest(self, message: Message, asked: Asked) -> Manifest:
-        """What the client must have signed."""
-        return manifest_of(message.content, self.facts, asked.node_id, message.metadata.reply_to_message_id)
-
-    def _check(self, seal: Seal, manifest: Manifest, asked: Asked, now: datetime) -> x509.Certificate:
         expected = self.policy.federation.id.client(asked.client)
-        return check(seal.attestation, manifest, self.issuers, now, expected)
-
-    def _why_not(self, seal: Seal, message: Message, asked: Asked, now: datetime) -> Refused:
-        """Tell a replay, which is validly signed for something else, from a reply that was altered."""
-        altered = Refused(Fate.BAD_SIGNATURE, "the signature does not fit what the reply holds")
-        if seal.facts == self.facts:
-            return altered
-        claimed = manifest_of(message.content, seal.facts, asked.node_id, seal.reply_to)
         try:
-            self._check(seal, claimed, asked, now)
-        except (BadSignatureError, VerificationError, WrongSignerError):
-            return altered
-        then = f"run {seal.facts.run_id}, round {seal.facts.round}, attempt {seal.facts.attempt}"
-        return Refused(Fate.STALE, f"the reply was signed for {then}, not for this attempt")
+            attestation = sealed(message.content)
+            if attestation is None:
+                return Refused(Fate.UNSIGNED, "the reply carries no signature")
+            manifest = manifest_of(message.content, self.facts, asked.node_id, message.metadata.reply_to_message_id)
+            certificate = check(attestation, manifest, self.issuers, now, expected)
+        except (AttestationError, VerificationError, ManifestError) as error:
+            return Refused(_fate(error), str(error)[:300])
+        return Genuine(message, format(certificate.serial_number, "x"))
 
     def admit(self, reply: Genuine, base: Model) -> Admitted | Refused:
         """Check that the reply holds an update of ``base`` that may be aggregated."""
@@ -137,3 +120,17 @@ class Court:
         if isinstance(update, Refusal):
             return Refused(update.fate, update.detail[:300])
         return Admitted(reply.message, reply.serial, update, claimed_examples(reply.message.content))
+
+
+def _fate(error: AttestationError | VerificationError | ManifestError) -> Fate:
+    match error:
+        case WrongSignerError():
+            return Fate.WRONG_SIGNER
+        case StaleError():
+            return Fate.STALE
+        case TamperedError():
+            return Fate.TAMPERED
+        case ManifestError():
+            return Fate.MALFORMED
+        case _:
+            return Fate.BAD_SIGNATURE

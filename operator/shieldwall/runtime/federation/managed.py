@@ -14,7 +14,7 @@ from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shieldwall.runtime.checkpoint import CheckpointStore, Release
+    from shieldwall.runtime.checkpoint import CheckpointStore
     from shieldwall.runtime.federation.app import ManagedApp
     from shieldwall.runtime.federation.engine import Engine
     from shieldwall.runtime.model import Model
@@ -40,37 +40,34 @@ def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
     last released round.
     """
     release = store.latest()
-    if release is None:
-        release = store.begin(app.initial_model())
-    else:
-        _tell_again(engine, release)
-    for number in range(release.round + 1, engine.policy.rounds.count + 1):
-        release = _round(engine, store, app, release, number)
+    if release is not None:
+        for checkpoint in release.lost:
+            engine.log(f"checkpoint {checkpoint.file} of round {checkpoint.round} is lost: {checkpoint.reason}")
+    if store.records:
+        # The aggregator may have died between committing a record and handing it in; the steward takes each once.
+        engine.steward.close(store.records[-1])
+    model = release.model if release else app.initial_model()
+    for number in range(release.round + 1 if release else 1, engine.policy.rounds.count + 1):
+        model = _round(engine, store, app, model, number)
 
 
-def _tell_again(engine: Engine, release: Release) -> None:
-    """Hand in the last record once more: the aggregator may have died between releasing it and saying so."""
-    if release.record is not None:
-        engine.steward.close(release.record)
-
-
-def _round(engine: Engine, store: CheckpointStore, app: ManagedApp, release: Release, number: int) -> Release:
+def _round(engine: Engine, store: CheckpointStore, app: ManagedApp, base: Model, number: int) -> Model:
     reason = ""
     for attempt in range(1, MOST_ATTEMPTS + 1):
-        answer = engine.ask(_question(engine, release.model, number, attempt))
-        conclusion = conclude(answer, release.model, engine.policy)
+        answer = engine.ask(_question(engine, base, number, attempt))
+        conclusion = conclude(answer, base, engine.policy)
         if conclusion.model is None:
             reason = conclusion.reason
             engine.log(f"round {number}, attempt {attempt}: {reason}")
-            engine.steward.close(record_of(answer, conclusion, engine.policy, {}, None))
+            record = record_of(answer, conclusion, engine.policy)
+            store.note(record)
+            engine.steward.close(record)
             continue
         metrics = app.evaluate(conclusion.model, engine.log)
-        record = record_of(answer, conclusion, engine.policy, metrics, None)
-        released = store.release(conclusion.model, record)
+        released = store.save(conclusion.model, record_of(answer, conclusion, engine.policy, metrics))
+        engine.steward.close(released.records[-1])
         engine.log(f"round {number} of {engine.policy.rounds.count} released: {metrics}")
-        if released.record is not None:
-            engine.steward.close(released.record)
-        return released
+        return conclusion.model
     raise RoundNotReachedError(number, MOST_ATTEMPTS, reason)
 
 

@@ -141,10 +141,11 @@ class PolicyGrid(Grid):
 
     def _conclude(self, answer: Answer, base: Model) -> Conclusion:
         conclusion = conclude(answer, base, self._engine.policy)
-        record = record_of(answer, conclusion, self._engine.policy, {}, None)
-        if conclusion.model is not None:
-            released = self._store.release(conclusion.model, record)
-            record = released.record or record
+        record = record_of(answer, conclusion, self._engine.policy)
+        if conclusion.model is None:
+            self._store.note(record)
+        else:
+            record = self._store.save(conclusion.model, record).records[-1]
         self._engine.steward.close(record)
         return conclusion
 

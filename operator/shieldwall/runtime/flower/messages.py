@@ -5,15 +5,15 @@ Both are ConfigRecords beside the app's own records; the user's code sees neithe
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
-from shieldwall.runtime.attestation.manifest import ArrayEntry, Manifest, tree_digest
+from shieldwall.runtime.attestation.digest import records_digest, tree_digest
+from shieldwall.runtime.attestation.manifest import ArrayEntry, Manifest, sorted_entries
 from shieldwall.runtime.attestation.sign import Attestation
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from flwr.app import Array
     from numpy.typing import NDArray
+
+    from shieldwall.runtime.attestation.digest import Value
 
 ROUND_KEY: Final = "shieldwall.round"
 SEAL_KEY: Final = "shieldwall.seal"
@@ -74,35 +76,10 @@ class RoundFacts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
-    """A signature, and what the client says it signed for: believed only to word a refusal."""
-
-    attestation: Attestation
-    facts: RoundFacts
-    reply_to: str
-
-    def to_record(self) -> ConfigRecord:
-        """As it travels."""
-        record = self.facts.to_record()
-        record["reply-to"] = self.reply_to
-        record["signature"] = self.attestation.signature
-        record["chain"] = self.attestation.certificate_chain
-        return record
-
-    @classmethod
-    def of(cls, content: RecordDict) -> Seal | None:
-        """The seal of a reply; None if it has none or what stands there is no seal."""
-        record = content.get(SEAL_KEY)
-        if not isinstance(record, ConfigRecord):
-            return None
-        signature, chain = record.get("signature"), record.get("chain")
-        if not isinstance(signature, bytes) or not isinstance(chain, bytes):
-            return None
-        try:
-            return cls(Attestation(signature, chain), RoundFacts.from_record(record), str(record["reply-to"]))
-        except (KeyError, ValueError):
-            return None
+def sealed(content: RecordDict) -> Attestation | None:
+    """The seal of a reply, None if it has none; raises MalformedAttestationError."""
+    record = content.get(SEAL_KEY)
+    return None if record is None else Attestation.from_record(record if isinstance(record, ConfigRecord) else {})
 
 
 def claimed_examples(content: RecordDict) -> int:
@@ -118,16 +95,16 @@ def manifest_of(content: RecordDict, facts: RoundFacts, node_id: int, reply_to: 
     """What a reply with ``content`` is signed as: every byte of every record but the seal."""
     return Manifest(
         federation_uid=facts.federation_uid,
-        run_id=facts.run_id,
+        run_id=int(facts.run_id),
         round=facts.round,
         attempt=facts.attempt,
-        node_id=str(node_id),
-        nonce=facts.nonce,
-        base_sha256=facts.base_sha256,
+        node_id=node_id,
+        nonce=bytes.fromhex(facts.nonce),
+        base_sha256=bytes.fromhex(facts.base_sha256),
         reply_to=reply_to,
         num_examples=claimed_examples(content),
-        arrays=tuple(sorted(_entries(content), key=lambda entry: (entry.record, entry.name))),
-        records_sha256=_records_digest(content),
+        arrays=sorted_entries(_entries(content)),
+        records_sha256=records_digest(_values(content)),
     )
 
 
@@ -139,14 +116,11 @@ def _entries(content: RecordDict) -> list[ArrayEntry]:
     ]
 
 
-def _records_digest(content: RecordDict) -> bytes:
-    """SHA-256 over the names and Flower object ids (SHA-256 of their serialised form) of metrics and configs."""
-    digest = hashlib.sha256()
-    for name, record in sorted(content.items()):
-        if name != SEAL_KEY and isinstance(record, MetricRecord | ConfigRecord):
-            encoded = name.encode()
-            digest.update(len(encoded).to_bytes(8, "big") + encoded + bytes.fromhex(record.object_id))
-    return digest.digest()
+def _values(content: RecordDict) -> dict[str, Mapping[str, Value]]:
+    """Metrics and configs by kind and name; the seal cannot cover itself."""
+    metrics = {f"metric {name}": record for name, record in content.metric_records.items()}
+    configs = {f"config {name}": record for name, record in content.config_records.items() if name != SEAL_KEY}
+    return {**metrics, **configs}
 
 
 def decode_array(array: Array) -> NDArray[np.generic]:
