@@ -1,0 +1,124 @@
+"""The base of the API's models, and the types of field that several sections share.
+
+On the wire names are camelCase; only those names are read, as an API server would read them.
+Values are never converted: ``"5"`` is a text, ``true`` is no number (strict JSON, see ``parse``).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from shieldwall.contract.policy import ConfigValue
+
+LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+TRAINING_NAME: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+REGION: Final = r"^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"
+QUALIFIED_NAME: Final = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"
+LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)?$"
+REFERENCE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
+IMAGE: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
+CONFIG_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+NODE_CONFIG_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"
+DURATION: Final = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
+QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$"
+SIZE: Final = r"^[1-9][0-9]*([kMGTPE]|[KMGTPE]i)?$"
+
+PATTERN_SENTENCES: Final = {
+    LABEL: "must be lower-case letters, digits and dashes, with a letter or digit at both ends",
+    TRAINING_NAME: "must be lower-case letters, digits and dashes, with a letter first and a letter or digit last",
+    SUBDOMAIN: "must be the name of a Kubernetes object: lower-case letters, digits, dashes and dots",
+    REGION: "must be letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    QUALIFIED_NAME: "must be a qualified name such as nvidia.com/gpu",
+    LABEL_VALUE: "must be a label's value: letters, digits, dashes, dots and underscores",
+    REFERENCE: "must be an import reference such as digits.client_app:app",
+    IMAGE: "must be a container image such as registry.example/digits:1.4",
+    CONFIG_KEY: "must be letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
+    NODE_CONFIG_KEY: "must be letters, digits, dashes and underscores, with a letter or digit at both ends",
+    DURATION: "must be a duration such as 24h or 1h30m",
+    QUANTITY: "must be a Kubernetes quantity such as 500m, 2 or 1Gi",
+    SIZE: "must be a Kubernetes quantity of bytes such as 10Gi, and not zero",
+}
+"""What to tell people whose text does not match a pattern."""
+
+MAX_CONFIG_TEXT: Final = 4096
+_QUANTITY_LENGTH: Final = 32
+_NODE_TEXT: Final = re.compile(r"[^\"'\\\x00-\x1f\x7f]{0,256}")
+
+
+class ApiModel(BaseModel):
+    """A section of the API: camelCase on the wire, unknown fields refused, frozen, no conversions."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
+    )
+
+
+def _scalar(value: object) -> ConfigValue:
+    """A value that Flower allows in a configuration; the document holds plain JSON values only."""
+    if not isinstance(value, bool | int | float | str):
+        raise PydanticCustomError("scalar", "must be a number, a text, true or false")
+    if isinstance(value, str) and len(value) > MAX_CONFIG_TEXT:
+        raise PydanticCustomError("scalar_length", f"must have at most {MAX_CONFIG_TEXT} characters")
+    return value
+
+
+def _node_scalar(value: object) -> ConfigValue:
+    """A value that survives Flower's ``key=value`` command line, in which texts are quoted and never escaped."""
+    scalar = _scalar(value)
+    if isinstance(scalar, str) and _NODE_TEXT.fullmatch(scalar) is None:
+        raise PydanticCustomError(
+            "node_text", "must have at most 256 characters, and no quotes, backslashes or control characters"
+        )
+    return scalar
+
+
+def _quantity(pattern: str) -> PlainValidator:
+    def quantity(value: object) -> str:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        text = str(value) if whole else value
+        if not isinstance(text, str) or len(text) > _QUANTITY_LENGTH or re.fullmatch(pattern, text) is None:
+            raise PydanticCustomError("quantity", PATTERN_SENTENCES[pattern])
+        return text
+
+    return PlainValidator(quantity)
+
+
+def _quantity_schema(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "minimum": 1 if pattern == SIZE else 0,
+            "maxLength": _QUANTITY_LENGTH,
+            "pattern": pattern,
+        }
+    )
+
+
+# A map of mixed scalars has no type in a structural schema: the API server keeps it as it is, and parse() checks it.
+_ANY_SCALAR: Final = WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
+
+Scalar = Annotated[ConfigValue, PlainValidator(_scalar), _ANY_SCALAR]
+NodeScalar = Annotated[ConfigValue, PlainValidator(_node_scalar), _ANY_SCALAR]
+Quantity = Annotated[str, _quantity(QUANTITY), _quantity_schema(QUANTITY)]
+Size = Annotated[str, _quantity(SIZE), _quantity_schema(SIZE)]
+
+ConfigKey = Annotated[str, Field(min_length=1, max_length=64, pattern=CONFIG_KEY)]
+NodeConfigKey = Annotated[str, Field(min_length=1, max_length=64, pattern=NODE_CONFIG_KEY)]
+Reference = Annotated[str, Field(min_length=3, max_length=253, pattern=REFERENCE)]
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
+Region = Annotated[str, Field(min_length=1, max_length=63, pattern=REGION)]
+QualifiedName = Annotated[str, Field(min_length=1, max_length=253, pattern=QUALIFIED_NAME)]
+LabelValue = Annotated[str, Field(max_length=63, pattern=LABEL_VALUE)]
+Sentence = Annotated[str, Field(min_length=1, max_length=256)]

@@ -1,0 +1,156 @@
+"""Parse once: from any document that a YAML or JSON reader gives to a Training, or to all that is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Final
+
+from pydantic import ValidationError
+
+from shieldwall.control.api.plain import Fault, Json, Location, plain_json, show
+from shieldwall.control.api.problems import InvalidTrainingError, Problem
+from shieldwall.control.api.schema import properties_at, structural
+from shieldwall.control.api.spec import FederatedTrainingSpec
+from shieldwall.control.api.terms import TERMS
+from shieldwall.control.api.theorems import THEOREMS
+from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
+from shieldwall.control.api.translate import sentence
+from shieldwall.control.api.unsupported import UNSUPPORTED
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+_RESERVED: Final = re.compile(rf"-({'|'.join(RESERVED_WORDS)})(-|$)")
+
+_STAND_INS: Final[dict[str, Json]] = {
+    "app": {"image": "app", "clientApp": "app:app", "model": "app:model"},
+    "rounds": {"count": 1},
+    "clients": [{"name": "client"}],
+}
+"""In place of required sections that are faulty, while the rules about other sections are checked."""
+
+
+def parse_training(document: object) -> Training:
+    """Read a FederatedTraining; raises InvalidTrainingError with every problem at once, and nothing else."""
+    plain, faults = plain_json(document)
+    if not isinstance(plain, dict):
+        raise InvalidTrainingError(_problems(faults) or (Problem("", _not_a_map(plain)),))
+    written = {name: value for name, value in plain.items() if name != "status"}
+    manifest, shape = _read(written)
+    seen = [fault.location for fault in faults]
+    faults += tuple(fault for fault in shape if not _below_any(fault.location, seen))
+    faults += _duplicates(written) + _reserved(written)
+    faults += _crossing(manifest.spec if manifest is not None else None, written, faults)
+    if faults or manifest is None:
+        raise InvalidTrainingError(_problems(faults))
+    metadata = manifest.metadata
+    return Training(metadata.name, metadata.namespace, metadata.uid, metadata.generation, manifest.spec)
+
+
+def _not_a_map(plain: Json) -> str:
+    found = "the document is empty" if plain is None else f"this is {show(plain)}"
+    return f"A FederatedTraining is a map with apiVersion, kind, metadata and spec; {found}."
+
+
+def _read(document: dict[str, Json]) -> tuple[Manifest | None, tuple[Fault, ...]]:
+    try:
+        return Manifest.model_validate_json(json.dumps(document)), ()
+    except ValidationError as error:
+        schema = structural(Manifest)
+        return None, tuple(
+            Fault(_without_key(details["loc"]), sentence(details, properties_at(schema, details["loc"][:-1])))
+            for details in error.errors(include_url=False)
+        )
+
+
+def _without_key(location: Location) -> Location:
+    """Pydantic marks what is wrong with the name of a map's entry, not its value."""
+    return location[:-1] if location[-1:] == ("[key]",) else location
+
+
+def _duplicates(document: dict[str, Json]) -> tuple[Fault, ...]:
+    spec = document.get("spec")
+    clients = spec.get("clients") if isinstance(spec, dict) else None
+    first: dict[str, int] = {}
+    faults = []
+    for index, client in enumerate(clients if isinstance(clients, list) else []):
+        name = client.get("name") if isinstance(client, dict) else None
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            message = f"Names of clients must differ; {show(name)} is spec.clients[{first[name]}] already."
+            faults.append(Fault(("spec", "clients", index, "name"), message))
+    return tuple(faults)
+
+
+def _reserved(document: dict[str, Json]) -> tuple[Fault, ...]:
+    metadata = document.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    match = _RESERVED.search(name) if isinstance(name, str) else None
+    if match is None:
+        return ()
+    message = f"The word {match[1]} after a dash is kept for the names of a training's objects. Choose another name."
+    return (Fault(("metadata", "name"), message),)
+
+
+def _crossing(
+    spec: FederatedTrainingSpec | None, document: dict[str, Json], faults: tuple[Fault, ...]
+) -> tuple[Fault, ...]:
+    """Breaches of the rules that cross fields, of those rules whose fields can be read."""
+    broken = _broken_sections(faults)
+    spec = spec or _mended(document.get("spec"), broken)
+    if spec is None:
+        return ()
+    breaches = ((rule, rule.breach(spec, TERMS)) for rule in THEOREMS + UNSUPPORTED if not rule.reads & broken)
+    return tuple(
+        Fault(("spec", *rule.field.split(".")), breach[:1].upper() + breach[1:] if rule in THEOREMS else breach)
+        for rule, breach in breaches
+        if breach is not None
+    )
+
+
+def _broken_sections(faults: tuple[Fault, ...]) -> frozenset[str]:
+    """Sections with faults. A fault inside one client leaves the number of clients (``clients.count``) as it is."""
+    broken = set()
+    for fault in faults:
+        match fault.location:
+            case ("spec", "clients", int(), *_):
+                broken.add("clients")
+            case ("spec", "clients"):
+                broken |= {"clients", "clients.count"}
+            case ("spec", str(section), *_):
+                broken.add(section)
+    return frozenset(broken)
+
+
+def _mended(spec: Json, broken: frozenset[str]) -> FederatedTrainingSpec | None:
+    """The spec with stand-ins for its broken sections; None when it is no map or has no end of faults."""
+    if not isinstance(spec, dict):
+        return None
+    mended: dict[str, Json] = {name: value for name, value in spec.items() if name not in broken}
+    mended |= {name: value for name, value in _STAND_INS.items() if name in broken or name not in spec}
+    clients = spec.get("clients")
+    if "clients" in broken and "clients.count" not in broken and isinstance(clients, list):
+        mended["clients"] = [{"name": f"c{index}"} for index in range(len(clients))]
+    try:
+        return FederatedTrainingSpec.model_validate_json(json.dumps(mended))
+    except ValidationError:
+        return None
+
+
+def _below_any(location: Location, others: list[Location]) -> bool:
+    return any(location[: len(other)] == other for other in others)
+
+
+def _problems(faults: tuple[Fault, ...]) -> tuple[Problem, ...]:
+    return tuple(Problem(_field(fault.location), fault.message) for fault in faults)
+
+
+def _field(location: Location) -> str:
+    """``("spec", "clients", 3, "name")`` as ``spec.clients[3].name``."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _IDENTIFIER.fullmatch(step):
+            path += f".{step}" if path else step
+        else:
+            path += f"[{show(step)}]"
+    return path

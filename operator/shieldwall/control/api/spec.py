@@ -1,0 +1,67 @@
+"""spec: all that people say about a training."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shieldwall.control.api.aggregation import Aggregation
+from shieldwall.control.api.app import App
+from shieldwall.control.api.clients import Client
+from shieldwall.control.api.contribution import Contribution
+from shieldwall.control.api.fields import ApiModel
+from shieldwall.control.api.identity import IdentityPolicy
+from shieldwall.control.api.privacy import Privacy
+from shieldwall.control.api.queries import Queries
+from shieldwall.control.api.residency import Residency
+from shieldwall.control.api.resources import PodTemplate, Storage
+from shieldwall.control.api.rounds import MAX_CLIENTS, Rounds
+
+
+class FederatedTrainingSpec(ApiModel):
+    """What is wanted: a Flower app, its clients, and the wall around them."""
+
+    app: App
+    """The user's Flower app and the image it is installed in."""
+    rounds: Rounds
+    """How many rounds, and when one may go on."""
+    clients: Annotated[
+        tuple[Client, ...],
+        Field(
+            min_length=1,
+            max_length=MAX_CLIENTS,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ]
+    """Who takes part. Names must differ."""
+    client_template: PodTemplate = PodTemplate.model_validate({})
+    """What client pods have in common."""
+    aggregator_template: PodTemplate = PodTemplate.model_validate({})
+    """Where the aggregator pod runs, and with what."""
+    aggregation: Aggregation = Aggregation.model_validate({})
+    """How a round's updates become one."""
+    privacy: Privacy | None = None
+    """Differential privacy."""
+    contribution: Contribution | None = None
+    """The watch on free-riders."""
+    identity: IdentityPolicy = IdentityPolicy.model_validate({})
+    """Certificates and who issues them."""
+    residency: Residency | None = None
+    """Where data may be worked on, and what for."""
+    queries: Queries = Queries.model_validate({})
+    """The gateway through which the model may be asked."""
+    storage: Storage = Storage.model_validate({})
+    """Sizes of the training's own volumes."""
+    suspend: bool = False
+    """True stops the training and keeps what it has reached."""
+
+    @property
+    def min_replies(self) -> int:
+        """Replies that a round needs: as given, or the clients asked less f, and never fewer than the theorem needs.
+
+        Waiting for n − f replies is the most that f silent liars cannot hold up. Flower asks
+        ``max(int(fraction * n), minimum)`` clients.
+        """
+        if self.rounds.min_replies is not None:
+            return self.rounds.min_replies
+        asked = max(int(self.rounds.fraction_train * len(self.clients)), 1)
+        return max(asked - self.aggregation.tolerated, self.aggregation.replies_needed)

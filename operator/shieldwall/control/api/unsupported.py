@@ -1,0 +1,85 @@
+"""Fields that the API has and the pods do not honour yet: refused with a sentence, never silently ignored.
+
+Whoever makes one effective deletes its entry here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.contract.policy import Rule
+from shieldwall.control.api.aggregation import AggregationRule
+from shieldwall.control.api.contribution import ContributionPolicy
+from shieldwall.control.api.crossrule import CrossRule
+from shieldwall.control.api.privacy import Privacy, PrivacyMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
+
+_LATER_RULES: Final = tuple(sorted({rule.value for rule in AggregationRule} - {rule.value for rule in Rule}))
+_NO_PRIVACY: Final = Privacy.model_validate({"mode": PrivacyMode.NONE})
+
+
+def _no_contribution(spec: Spec) -> bool:
+    contribution = spec.contribution
+    return contribution is None or (contribution.policy is ContributionPolicy.NONE and contribution.ban is None)
+
+
+def _built_in(spec: Spec) -> bool:
+    return spec.identity.issuer.secret is None and spec.identity.issuer.cert_manager is None
+
+
+def _entry(field: str, cel: str, holds: Callable[[Spec], bool], hint: str) -> CrossRule:
+    """A rule whose sentence begins with the same words for every field."""
+    return CrossRule(field, cel, holds, f"not supported yet. {hint}", frozenset({field.split(".", maxsplit=1)[0]}))
+
+
+UNSUPPORTED: Final = (
+    _entry(
+        "aggregation.rule",
+        f"!(self.aggregation.rule in {list(_LATER_RULES)})",
+        lambda spec: spec.aggregation.rule.value not in _LATER_RULES,
+        f"The rules are {', '.join(rule.value for rule in Rule)}; {{rule}} is to come.",
+    ),
+    _entry(
+        "aggregation.preAggregation",
+        "!has(self.aggregation.preAggregation)",
+        lambda spec: spec.aggregation.pre_aggregation is None,
+        "Leave preAggregation out.",
+    ),
+    _entry(
+        "privacy",
+        "!has(self.privacy) || (self.privacy.mode == 'None' && !has(self.privacy.epsilon) && !has(self.privacy.delta)"
+        " && !has(self.privacy.clip) && !has(self.privacy.budgetRef))",
+        lambda spec: spec.privacy is None or spec.privacy == _NO_PRIVACY,
+        "No noise would be added. Leave privacy out, or give mode: None alone.",
+    ),
+    _entry(
+        "contribution",
+        "!has(self.contribution) || (self.contribution.policy == 'None' && !has(self.contribution.ban))",
+        _no_contribution,
+        "No free-rider would be found. Leave contribution out, or give policy: None alone.",
+    ),
+    _entry(
+        "residency",
+        "!has(self.residency)",
+        lambda spec: spec.residency is None,
+        "The regions of clients place their pods; leave residency out.",
+    ),
+    _entry("queries", "!self.queries.enabled", lambda spec: not spec.queries.enabled, "Leave queries.enabled false."),
+    _entry(
+        "clients",
+        "!self.clients.exists(c, c.external)",
+        lambda spec: not any(client.external for client in spec.clients),
+        "External clients cannot enrol; {external} is one. Leave external false.",
+    ),
+    _entry(
+        "identity.issuer",
+        "!has(self.identity.issuer.secret) && !has(self.identity.issuer.certManager)",
+        _built_in,
+        "The operator's own root issues every training's CA. Use issuer: {builtIn: {}}.",
+    ),
+    _entry("suspend", "!self.suspend", lambda spec: not spec.suspend, "Leave suspend false, or delete the training."),
+)

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from shieldwall.control.api.crd import as_yaml, custom_resource_definition, main, resource_schema
+
+COMMITTED = Path(__file__).parents[3] / "crds" / "shieldwall.dev_federatedtrainings.yaml"
+
+# What a structural schema may hold, of all that this one uses (Kubernetes, "Specifying a structural schema").
+KEYWORDS = {
+    "description", "type", "format", "enum", "default", "pattern", "required", "properties", "additionalProperties",
+    "items", "minLength", "maxLength", "minItems", "maxItems", "maxProperties", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields",
+    "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-validations", "anyOf",
+}  # fmt: skip
+
+
+def nodes(schema, path=""):
+    yield path, schema
+    for name, child in schema.get("properties", {}).items():
+        yield from nodes(child, f"{path}.{name}")
+    if "items" in schema:
+        yield from nodes(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from nodes(schema["additionalProperties"], f"{path}{{}}")
+
+
+SPEC = list(nodes(resource_schema()["properties"]["spec"], "spec"))
+STATUS = list(nodes(resource_schema()["properties"]["status"], "status"))
+ALL = pytest.mark.parametrize(("path", "schema"), SPEC + STATUS, ids=[path for path, _ in SPEC + STATUS])
+
+
+def test_the_committed_file_is_current(tmp_path, capsys):
+    assert main(["--check", str(COMMITTED)]) == 0, "run: python -m shieldwall.control.api.crd " + COMMITTED.name
+    stale = tmp_path / "crd.yaml"
+    assert main(["--check", str(stale)]) == 1
+    assert "is not current" in capsys.readouterr().err
+    assert main([str(stale)]) == 0
+    assert stale.read_text() == as_yaml() == COMMITTED.read_text()
+
+
+def test_the_file_is_the_definition():
+    assert YAML(typ="safe").load(as_yaml()) == custom_resource_definition()
+
+
+@ALL
+def test_the_schema_is_structural(path, schema):
+    assert not set(schema) - KEYWORDS
+    if schema.get("x-kubernetes-int-or-string"):
+        assert schema["anyOf"] == [{"type": "integer"}, {"type": "string"}]
+    else:
+        assert "anyOf" not in schema
+        assert ("type" in schema) != ("x-kubernetes-preserve-unknown-fields" in schema)
+    assert ("items" in schema) == (schema.get("type") == "array")
+    assert "properties" not in schema or "additionalProperties" not in schema
+    assert path.endswith(("{}", "[]")) or schema.get("description"), "kubectl explain has nothing to say"
+
+
+@ALL
+def test_every_text_list_and_map_is_bounded(path, schema):
+    match schema.get("type"):
+        case "string":
+            assert "maxLength" in schema or "enum" in schema, path
+        case "array":
+            assert "maxItems" in schema
+        case "object" if "additionalProperties" in schema:
+            assert "maxProperties" in schema
+
+
+@pytest.mark.parametrize(("path", "schema"), SPEC, ids=[path for path, _ in SPEC])
+def test_every_number_of_the_spec_is_bounded(path, schema):
+    if schema.get("type") in {"integer", "number"}:
+        assert {"minimum", "maximum"} <= set(schema), path
+
+
+def test_defaults_are_those_of_the_models():
+    spec = dict(SPEC)
+    assert spec["spec.aggregation.rule"]["default"] == "FedTrimmedAvg"
+    assert spec["spec.aggregation.rejectNorm"]["default"] == 10_000
+    assert spec["spec.aggregation.insecure"]["default"] is False
+    assert spec["spec.identity.certificateTTL"]["default"] == "24h"
+    assert spec["spec.identity"]["default"] == {}
+    assert spec["spec.aggregation.beta"]["maximum"] == 0.5
+    assert spec["spec.aggregation.beta"]["exclusiveMaximum"] is True
+    assert "default" not in spec["spec.aggregation.byzantine"]
+    assert spec["spec.clients"]["x-kubernetes-list-map-keys"] == ["name"]
+
+
+def test_columns_are_those_people_see():
+    version = custom_resource_definition()["spec"]["versions"][0]
+    names = [column["name"] for column in version["additionalPrinterColumns"]]
+    assert names == ["Ready", "Phase", "Round", "Clients", "Epsilon", "Score", "Age"]
+    known = {path for path, _ in STATUS}
+    for column in version["additionalPrinterColumns"]:
+        path = column["jsonPath"].removeprefix(".")
+        assert path in known or path.startswith(("status.conditions[?", "metadata."))
+
+
+def test_every_rule_is_shown_at_a_field_that_exists():
+    known = {path for path, _ in SPEC}
+    for rule in resource_schema()["properties"]["spec"]["x-kubernetes-validations"]:
+        assert f"spec{rule['fieldPath']}" in known
+        assert rule["message"]
+        assert "\n" not in rule["message"]

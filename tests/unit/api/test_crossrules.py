@@ -1,0 +1,252 @@
+import copy
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shieldwall.control.api.crd import resource_schema
+from shieldwall.control.api.parse import parse_training
+from shieldwall.control.api.problems import InvalidTrainingError
+from shieldwall.control.api.spec import FederatedTrainingSpec
+from shieldwall.control.api.terms import TERMS
+from shieldwall.control.api.theorems import THEOREMS
+from shieldwall.control.api.training import RESERVED_WORDS
+from shieldwall.control.api.unsupported import UNSUPPORTED
+
+
+def messages(document):
+    try:
+        parse_training(document)
+    except InvalidTrainingError as error:
+        return [(problem.field, problem.message) for problem in error.problems]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "rounds", "field", "message"),
+    [
+        (
+            {"rule": "Krum", "byzantine": 4},
+            {"minReplies": 8},
+            "byzantine",
+            (
+                "Krum tolerates f Byzantine clients only if n >= 2f+3 (Blanchard 2017). f = 4 needs 11 replies;"
+                " spec.rounds.minReplies is 8. Use f <= 2, or 11 clients."
+            ),
+        ),
+        (
+            {"rule": "MultiKrum", "byzantine": 3},
+            {"minReplies": 8},
+            "byzantine",
+            (
+                "MultiKrum tolerates f Byzantine clients only if n >= 2f+3 (Blanchard 2017). f = 3 needs 9 replies;"
+                " spec.rounds.minReplies is 8. Use f <= 2, or minReplies >= 9."
+            ),
+        ),
+        (
+            {"rule": "Krum", "byzantine": 0},
+            {"minReplies": 2},
+            "byzantine",
+            (
+                "Krum tolerates f Byzantine clients only if n >= 2f+3 (Blanchard 2017). f = 0 needs 3 replies;"
+                " spec.rounds.minReplies is 2. Use minReplies >= 3."
+            ),
+        ),
+        (
+            {"byzantine": 5},
+            {},
+            "byzantine",
+            (
+                "FedTrimmedAvg tolerates f Byzantine clients only if n > 2f (Yin 2018). f = 5 needs 11 replies;"
+                " spec.clients has 10. Use f <= 4, or 11 clients."
+            ),
+        ),
+        ({"rule": "FedMedian", "byzantine": 2}, {"minReplies": 4}, "byzantine", "n > 2f (Yin 2018)"),
+        ({"rule": "MultiKrum", "select": 10}, {}, "select", "with f = 1, spec.clients has 10. Use select <= 9."),
+        ({"select": 2}, {}, "select", "Only MultiKrum selects"),
+        ({"rule": "FedMedian", "beta": 0.1}, {}, "beta", "Only FedTrimmedAvg cuts"),
+        ({"rule": "ClippedMean"}, {}, "maxNorm", "Give maxNorm"),
+        ({"maxNorm": 2.0, "rejectNorm": 1.0}, {}, "maxNorm", "Use maxNorm <= rejectNorm"),
+        ({"rule": "FedAvg"}, {}, "rule", "insecure: true"),
+        ({"insecure": True}, {}, "insecure", "the rule is FedTrimmedAvg. Leave insecure out."),
+        ({"rule": "FedAvg", "insecure": True, "byzantine": 2}, {}, "byzantine", "FedAvg tolerates no Byzantine client"),
+        ({"rule": "Bulyan"}, {}, "rule", "not supported yet"),
+        ({"rule": "GeometricMedian"}, {}, "rule", "not supported yet"),
+        ({"rule": "CenteredClipping"}, {}, "rule", "not supported yet"),
+        ({"preAggregation": "Bucketing"}, {}, "preAggregation", "not supported yet"),
+    ],
+)  # fmt: skip
+def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregation, rounds, field, message):
+    document["spec"]["aggregation"] = aggregation
+    document["spec"]["rounds"] |= rounds
+    found = messages(document)
+    assert [where for where, _ in found] == [f"spec.aggregation.{field}"]
+    assert message in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"rounds": {"count": 1, "minReplies": 11}}, "spec.rounds.minReplies", "Use minReplies <= 10."),
+        ({"app": {"image": "x", "clientApp": "a:b"}}, "spec.app", "exactly one of model"),
+        ({"app": {"image": "x", "clientApp": "a:b", "model": "a:m", "serverApp": "a:s"}}, "spec.app", "exactly one"),
+        (
+            {"app": {"image": "x", "clientApp": "a:b", "serverApp": "a:s", "evaluate": "a:e"}},
+            "spec.app.evaluate",
+            "Leave evaluate out",
+        ),
+        ({"identity": {"certificateTTL": "59m59s"}}, "spec.identity.certificateTTL", "59m59s is outside"),
+        ({"identity": {"certificateTTL": "721h"}}, "spec.identity.certificateTTL", "721h is outside"),
+        ({"identity": {"issuer": {"secret": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
+        ({"identity": {"issuer": {"certManager": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
+        ({"privacy": {"mode": "RecordLevel", "epsilon": 1.0}}, "spec.privacy", "not supported yet"),
+        ({"privacy": {"budgetRef": "patients"}}, "spec.privacy", "not supported yet"),
+        ({"contribution": {"policy": "Innovation"}}, "spec.contribution", "not supported yet"),
+        ({"contribution": {"ban": {"strikes": 5}}}, "spec.contribution", "not supported yet"),
+        ({"queries": {"enabled": True}}, "spec.queries", "not supported yet"),
+        ({"suspend": True}, "spec.suspend", "not supported yet"),
+        ({"clients": [{"name": n, "external": n == "b"} for n in "abcd"]}, "spec.clients", "b is one"),
+    ],
+)
+def test_what_crosses_fields_is_named(document, changes, field, words):
+    document["spec"] |= changes
+    found = messages(document)
+    assert [where for where, _ in found] == [field]
+    assert words in found[0][1]
+
+
+def test_a_client_outside_the_regions_is_named(document):
+    document["spec"]["clients"] = [{"name": n, "region": "eu" if n != "c" else "us"} for n in "abcd"]
+    document["spec"]["residency"] = {"regions": ["eu"]}
+    assert any(field == "spec.clients" and "c has none of them" in words for field, words in messages(document))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aggregation": {"rule": "FedAvg", "insecure": True}},
+        {"aggregation": {"rule": "Krum", "byzantine": 3}},
+        {"aggregation": {"rule": "MultiKrum", "byzantine": 3, "select": 7}},
+        {"aggregation": {"rule": "ClippedMean", "maxNorm": 1.0}},
+        {"aggregation": {"beta": 0.49}},
+        {"privacy": {"mode": "None"}},
+        {"contribution": {"policy": "None"}},
+        {"queries": {"enabled": False}},
+        {"identity": {"certificateTTL": "720h", "issuer": {"builtIn": {}}}},
+        {"identity": {"certificateTTL": "60m"}},
+        {"app": {"image": "x", "clientApp": "a:b", "serverApp": "a:s"}},
+    ],
+)
+def test_what_is_sound_is_taken(document, changes):
+    document["spec"] |= changes
+    assert messages(document) == []
+
+
+INTEGERS = st.integers(0, 9)
+REGIONS = st.sampled_from(["eu", "us"])
+OPTIONAL = {
+    "aggregation": {
+        "rule": st.sampled_from([
+            "FedAvg", "ClippedMean", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum", "Bulyan", "GeometricMedian",
+            "CenteredClipping",
+        ]),
+        "byzantine": INTEGERS,
+        "beta": st.sampled_from([0.0, 0.2]),
+        "select": st.integers(1, 9),
+        "preAggregation": st.sampled_from(["NearestNeighborMixing", "Bucketing"]),
+        "maxNorm": st.sampled_from([0.5, 1.0, 20_000.0]),
+        "rejectNorm": st.sampled_from([0.7, 1.0, 30_000.0]),
+        "insecure": st.booleans(),
+    },
+    "privacy": {
+        "mode": st.sampled_from(["None", "RecordLevel"]),
+        "epsilon": st.just(1.0),
+        "delta": st.just(0.1),
+        "clip": st.just(1.0),
+        "budgetRef": st.just("b"),
+    },
+    "contribution": {"policy": st.sampled_from(["None", "MinCosine"]), "ban": st.just({"strikes": 3})},
+    "identity": {
+        "certificateTTL": st.sampled_from(["1h", "59m", "3599s", "3600s", "59m60s", "720h", "720h1s", "0s", "999999h"]),
+        "issuer": st.fixed_dictionaries(
+            {},
+            optional={
+                "builtIn": st.just({}),
+                "secret": st.just({"name": "s"}),
+                "certManager": st.just({"name": "c"}),
+            },
+        ),
+    },
+    "queries": {"enabled": st.booleans()},
+}  # fmt: skip
+SPECS = st.fixed_dictionaries(
+    {
+        "app": st.fixed_dictionaries(
+            {"image": st.just("x"), "clientApp": st.just("a:b")},
+            optional={name: st.just("a:b") for name in ("model", "serverApp", "evaluate")},
+        ),
+        "rounds": st.fixed_dictionaries({"count": st.just(1)}, optional={"minReplies": st.integers(1, 14)}),
+        "clients": st.lists(
+            st.fixed_dictionaries({}, optional={"region": REGIONS, "external": st.booleans()}), min_size=1, max_size=13
+        ),
+    },
+    optional={
+        **{name: st.fixed_dictionaries({}, optional=fields) for name, fields in OPTIONAL.items()},
+        "residency": st.fixed_dictionaries({"regions": st.lists(REGIONS, min_size=1, max_size=2)}),
+        "suspend": st.booleans(),
+    },
+)
+
+
+def named(spec):
+    """The clients with names, each its own."""
+    return spec | {"clients": [{"name": f"c{number}"} | client for number, client in enumerate(spec["clients"])]}
+
+
+@given(spec=SPECS)
+@settings(max_examples=300, deadline=None)
+def test_cel_and_python_give_the_same_verdict_in_the_same_words(spec):
+    cel = pytest.importorskip("cel_expr_python.cel")
+    strings = pytest.importorskip("cel_expr_python.ext.ext_strings")
+    environment = cel.NewEnv(variables={"self": cel.Type.DYN}, extensions=[strings.ExtStrings()])
+
+    def evaluate(expression, value):
+        return environment.compile(expression).eval(data={"self": value}).value()
+
+    parsed = FederatedTrainingSpec.model_validate_json(json.dumps(named(spec)))
+    # What the API server evaluates: defaults filled in, nothing where nothing was given.
+    defaulted = parsed.model_dump(mode="json", exclude_none=True)
+    for rule in THEOREMS + UNSUPPORTED:
+        validation = rule.validation(TERMS)
+        verdict = evaluate(validation["rule"], defaulted)
+        assert verdict is rule.holds(parsed), validation["rule"]
+        if not verdict:
+            expression = validation.get("messageExpression")
+            sentence = evaluate(expression, defaulted) if expression else validation["message"]
+            assert sentence == rule.breach(parsed, TERMS)
+
+
+@given(prefix=st.sampled_from(["a", "a-b", "client", "server-x"]), word=st.sampled_from(RESERVED_WORDS))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_reserved_words_are_refused_after_a_dash_only(document, prefix, word):
+    for name, wrong in ((f"{prefix}-{word}", True), (f"{prefix}-{word}-x", True), (f"{prefix}-{word}x", False)):
+        changed = copy.deepcopy(document)
+        changed["metadata"]["name"] = name
+        assert bool(messages(changed)) is wrong
+
+
+def test_the_api_server_checks_names_too():
+    cel = pytest.importorskip("cel_expr_python.cel")
+    environment = cel.NewEnv(variables={"self": cel.Type.DYN})
+    rules = [environment.compile(rule["rule"]) for rule in resource_schema()["x-kubernetes-validations"]]
+
+    def verdicts(name):
+        return [rule.eval(data={"self": {"metadata": {"name": name}}}).value() for rule in rules]
+
+    assert all(verdicts("digits"))
+    assert all(verdicts("clients-of-server1"))
+    assert verdicts("n" * 31) == [False, True, True]
+    assert verdicts("9lives") == [True, False, True]
+    assert verdicts("my-server") == [True, True, False]
+    assert verdicts("a-ca-b") == [True, True, False]
