@@ -16,6 +16,7 @@ from shieldwall.runtime.model import InvalidModelError, Model, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from flwr.app import Message
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.contract.records import ReplyRecord
-    from shieldwall.runtime.federation.ballot import Clock, Reply
+    from shieldwall.runtime.federation.ballot import Clock, Reply, Source
     from shieldwall.runtime.federation.steward_client import Steward
     from shieldwall.runtime.model import Vector
 
@@ -76,6 +77,8 @@ class Engine:
     random: Callable[[int], bytes]
     """``os.urandom``."""
     log: Callable[[str], None]
+    inbox: Callable[[HttpGrid, int], AbstractContextManager[Source]] = Inbox
+    """Where replies are taken from; the second argument bounds their size by the model's bytes."""
 
     def ask(self, question: Question) -> Answer:
         """Open the round with the steward, send the messages, and judge what comes back."""
@@ -95,7 +98,7 @@ class Engine:
         court = Court(self.policy, facts, certificates_from_pem(self.bundle.read_bytes()), frozenset(grant.denied))
         asked = self._send(question, facts)
         ballot = Ballot(court, question.base, self.policy.rounds, asked, started)
-        with Inbox(self.grid, question.model_bytes) as inbox:
+        with self.inbox(self.grid, question.model_bytes) as inbox:
             replies = hold(ballot, inbox, self.clock, self._report)
         return Answer(facts, opened.timestamp(), self.clock.monotonic() - started, tuple(replies))
 

@@ -1,0 +1,154 @@
+"""The user's own strategies, unchanged, behind the policy's Grid."""
+
+from types import MethodType
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx
+
+from shieldwall.contract.policy import Rule
+from shieldwall.contract.records import Fate, Outcome
+from shieldwall.runtime.checkpoint import CheckpointStore
+from shieldwall.runtime.federation.wrapped import PolicyGrid, UnsafeStrategyError
+from shieldwall.runtime.flower.messages import ROUND_KEY, SEAL_KEY, RoundFacts
+
+
+def initial():
+    return ArrayRecord(array_dict={"weights": Array(np.zeros((2, 3), np.float32))})
+
+
+def start(world, tmp_path, strategy, rounds=2, **policy):
+    grid = PolicyGrid(world.engine(**policy), CheckpointStore(tmp_path / "model"))
+    return strategy.start(grid=grid, initial_arrays=initial(), num_rounds=rounds, timeout=30)
+
+
+def lie(self, arrays):
+    return {name: np.full_like(array, -1000.0) for name, array in arrays.items()}
+
+
+def claim_everything(self, reply):
+    reply.content["metrics"] = MetricRecord({"num-examples": 10**15, "loss": 0.0})
+    type(self).sign(self, reply)
+
+
+def train_only(**options):
+    return {"fraction_evaluate": 0.0, "min_evaluate_nodes": 0, "min_available_nodes": 5, **options}
+
+
+@pytest.mark.parametrize("strategy", [FedAvg(**train_only()), FedProx(**train_only(proximal_mu=0.1))])
+def test_whatever_a_strategy_averages_it_gets_the_rules_aggregate(world, tmp_path, strategy):
+    liar = world.clients[-1]
+    liar.train, liar.sign = MethodType(lie, liar), MethodType(claim_everything, liar)
+    result = start(world, tmp_path, strategy)
+    # Of 0.01 … 0.04 and the lie, one is cut at each end: 0.02 a round.
+    np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.04, rtol=1e-5)
+
+
+def test_without_the_rule_the_same_liar_takes_the_model_over(world, tmp_path):
+    liar = world.clients[-1]
+    liar.train, liar.sign = MethodType(lie, liar), MethodType(claim_everything, liar)
+    result = start(
+        world,
+        tmp_path,
+        FedAvg(**train_only()),
+        aggregation=world.policy.aggregation.model_copy(update={"rule": Rule.FED_AVG, "byzantine": 0}),
+    )
+    assert result.arrays["weights"].numpy().mean() < -1.0
+
+
+def test_a_strategy_with_a_server_optimiser_runs_on_the_aggregate(world, tmp_path):
+    result = start(world, tmp_path, FedAdam(**train_only()))
+    assert np.isfinite(result.arrays["weights"].numpy()).all()
+    assert result.arrays["weights"].numpy().mean() > 0
+
+
+def test_a_strategy_may_take_a_median_of_equals(world, tmp_path):
+    result = start(world, tmp_path, FedMedian(**train_only()))
+    np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.06, rtol=1e-5)
+
+
+def test_each_round_is_released_and_recorded(world, tmp_path):
+    start(world, tmp_path, FedAvg(**train_only()))
+    assert [record.round for record in world.steward.closed] == [1, 2]
+    assert CheckpointStore(tmp_path / "model").latest().round == 2
+
+
+def test_a_refused_reply_reaches_the_strategy_as_an_error(world, tmp_path):
+    client = world.clients[-1]
+    client.sign = MethodType(lambda self, reply: None, client)
+    grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
+    messages = [
+        Message(RecordDict({"arrays": initial(), "config": ConfigRecord()}), node, "train")
+        for node in grid.get_node_ids()
+    ]
+    replies = {reply.metadata.src_node_id: reply for reply in grid.send_and_receive(messages)}
+    assert len(replies) == 5
+    refused = replies.pop(client.node_id)
+    assert refused.has_error()
+    assert "no signature" in refused.error.reason
+    assert all(SEAL_KEY not in reply.content and ROUND_KEY not in reply.content for reply in replies.values())
+
+
+def test_too_few_replies_lose_the_round_and_not_the_run(world, tmp_path):
+    for client in world.clients[:3]:
+        client.sign = MethodType(lambda self, reply: None, client)
+    result = start(world, tmp_path, FedAvg(**train_only()))
+    assert {record.outcome for record in world.steward.closed} == {Outcome.REPEATED}
+    assert not result.arrays or np.allclose(result.arrays["weights"].numpy(), 0.0)
+
+
+def test_evaluation_replies_are_checked_and_passed_on(world, tmp_path):
+    def evaluate(self, message):
+        if message.metadata.message_type == "train":
+            return type(self).answer(self, message)
+        self.facts = RoundFacts.from_record(message.content[ROUND_KEY])
+        reply = Message(RecordDict({"metrics": MetricRecord({"num-examples": 4, "acc": 0.5})}), reply_to=message)
+        if self is not world.clients[-1]:
+            self.sign(reply)
+        return reply
+
+    for client in world.clients:
+        client.answer = MethodType(evaluate, client)
+    result = start(world, tmp_path, FedAvg(min_available_nodes=5))
+    assert result.evaluate_metrics_clientapp[1]["acc"] == pytest.approx(0.5)
+
+
+def test_replies_can_be_pulled_one_by_one(world, tmp_path):
+    grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
+    content = RecordDict({"arrays": initial(), "config": ConfigRecord()})
+    ids = grid.push_messages([Message(content, node, "train") for node in grid.get_node_ids()])
+    assert len(grid.pull_messages(ids[:2])) == 2
+    assert len(grid.pull_messages(ids)) == 3
+    assert grid.pull_messages(ids) == []
+
+
+def other():
+    return ArrayRecord(array_dict={"weights": Array(np.ones((2, 3), np.float32))})
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        lambda position: {"arrays": initial() if position else other()},
+        lambda position: {"arrays": initial(), "more": other()},
+        lambda position: {"config": ConfigRecord()},
+    ],
+)
+def test_what_cannot_be_made_safe_is_refused(world, tmp_path, contents):
+    grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
+    messages = [
+        Message(RecordDict(contents(position)), node, "train") for position, node in enumerate(grid.get_node_ids())
+    ]
+    with pytest.raises(UnsafeStrategyError):
+        grid.send_and_receive(messages)
+
+
+def test_a_lie_is_outvoted_and_on_record(world, tmp_path):
+    liar = world.clients[-1]
+    liar.train = MethodType(lie, liar)
+    start(world, tmp_path, FedAvg(**train_only()), rounds=1)
+    (record,) = world.steward.closed
+    reply = next(reply for reply in record.replies if reply.client == liar.name)
+    assert reply.fate is Fate.ADMITTED
+    assert reply.cosine < 0
