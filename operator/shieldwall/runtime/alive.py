@@ -65,4 +65,4 @@ def stillness(counted: float, memory: Path, now: float) -> float:
     replacement = memory.with_name(f"{memory.name}.new")
     replacement.write_text(json.dumps([before, since]))
     replacement.replace(memory)
-    return now - since
+    return float(now - since)

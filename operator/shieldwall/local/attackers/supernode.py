@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flwr.supernode import fleet_http_connection
 
@@ -12,18 +12,20 @@ if TYPE_CHECKING:
     from flwr.app import Message
     from flwr.proto.message_pb2 import Message as MessageProto
 
-_ANOTHER = 1
+_ANOTHER: Final = 1
 """Xored into the node id: some other node's."""
+_SERIALISE: Final = "message_to_proto"
+"""The name by which the connection calls what makes a message ready to send."""
 
 
 def run_supernode() -> int:
     """The role ``supernode``, with every message it pushes in another node's name."""
-    honest = fleet_http_connection.message_to_proto
+    honest = getattr(fleet_http_connection, _SERIALISE)
 
     def in_another_name(message: Message) -> MessageProto:
-        proto = honest(message)
+        proto: MessageProto = honest(message)
         proto.metadata.src_node_id ^= _ANOTHER
         return proto
 
-    fleet_http_connection.message_to_proto = in_another_name
+    setattr(fleet_http_connection, _SERIALISE, in_another_name)
     return supernode.main([])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from flwr.app import ArrayRecord
+from flwr.app import Array, ArrayRecord
 from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
@@ -50,7 +50,7 @@ class AttackingClientApp(clientapp.SealingClientApp):
         if (poison := POISONS.get(self._kind)) is not None:
             name, record = only_arrays(reply.content)
             poisoned = poison(self._base, decode_arrays(record), np.random.default_rng())
-            reply.content[name] = ArrayRecord(array_dict={key: _array(value) for key, value in poisoned.items()})
+            reply.content[name] = ArrayRecord(array_dict={key: Array(value) for key, value in poisoned.items()})
         if self._kind is AttackKind.REPLAYED and self._memory.exists():
             stored = RecordDictProto.FromString(self._memory.read_bytes())
             reply.content = recorddict_from_proto(stored)
@@ -63,16 +63,12 @@ class AttackingClientApp(clientapp.SealingClientApp):
             reply.content.pop(SEAL_KEY)
         elif self._kind is AttackKind.ALTERED:
             name, record = only_arrays(reply.content)
-            arrays = {key: value + value.dtype.type(_ALTERATION) for key, value in decode_arrays(record).items()}
-            reply.content[name] = ArrayRecord(array_dict={key: _array(value) for key, value in arrays.items()})
+            arrays = {
+                key: np.add(value, _ALTERATION, dtype=value.dtype) for key, value in decode_arrays(record).items()
+            }
+            reply.content[name] = ArrayRecord(array_dict={key: Array(value) for key, value in arrays.items()})
         elif self._kind is AttackKind.REPLAYED:
             self._memory.write_bytes(recorddict_to_proto(reply.content).SerializeToString())
-
-
-def _array(value: NDArray[Any]) -> Any:  # noqa: ANN401  # flwr's Array, which flwr.app does not type for construction
-    from flwr.app import Array
-
-    return Array(value)
 
 
 def run_trainer(kind: AttackKind) -> int:

@@ -26,7 +26,7 @@ def main(argv: Sequence[str]) -> int:
     from flwr.supercore.cli import flower_superexec
     from flwr.superlink.cli import flwr_serverapp
 
-    from shieldwall.runtime import serverapp  # noqa: F401  # imported once, for every run
+    import shieldwall.runtime.serverapp  # imported once, for every run
     from shieldwall.runtime.flower.warm import WarmParent
 
     return WarmParent(paths.home / "warm", flower_superexec, {"flwr-serverapp": flwr_serverapp}).run()

@@ -7,12 +7,15 @@ same bytes, so the trainer knows its digest and refuses any other before a byte 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from flwr.supernode.runtime import run_clientapp
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_UNPACK: Final = "install_from_fab"
+"""The name by which a task calls what unpacks a FAB."""
 
 
 class UnknownAppError(Exception):
@@ -29,7 +32,7 @@ def pin_app(expected: str) -> None:
 
     Flower has no hook for it: the one function by which a task unpacks a FAB is replaced, in this process alone.
     """
-    unpack = run_clientapp.install_from_fab
+    unpack = getattr(run_clientapp, _UNPACK)
 
     def checked(fab_file: Path | bytes, *arguments: Any, **options: Any) -> Path:  # noqa: ANN401  # passed on as they are
         content = fab_file if isinstance(fab_file, bytes) else fab_file.read_bytes()
@@ -37,4 +40,4 @@ def pin_app(expected: str) -> None:
             raise UnknownAppError(sha256, expected)
         return unpack(content, *arguments, **options)
 
-    run_clientapp.install_from_fab = checked
+    setattr(run_clientapp, _UNPACK, checked)

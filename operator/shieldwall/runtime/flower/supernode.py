@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from shieldwall.contract import ports
-from shieldwall.contract.paths import NODE_CONFIG_VARIABLE, Paths, loopback
+from shieldwall.contract.paths import CLIENT_VARIABLE, NODE_CONFIG_VARIABLE, Paths, loopback
 from shieldwall.contract.policy import RuntimePolicy
 from shieldwall.runtime.attestation.server import start_signer
 from shieldwall.runtime.flower.environment import become
@@ -34,7 +34,7 @@ def main(argv: Sequence[str]) -> int:
     """Run signer and SuperNode until told to stop; a SuperNode that gives up ends the container."""
     paths = Paths.of_this_container()
     become("flower-supernode", *arguments(paths, loopback(), os.environ.get(NODE_CONFIG_VARIABLE, "")), *argv)
-    start_signer(paths, RuntimePolicy.from_json(paths.policy.read_text()))
+    start_signer(paths, RuntimePolicy.from_json(paths.policy.read_text()), os.environ[CLIENT_VARIABLE])
     from flwr.supernode.cli import flower_supernode  # Flower reads its environment when it is imported
 
     flower_supernode()
