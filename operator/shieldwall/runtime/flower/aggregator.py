@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from shieldwall.contract import ports
@@ -26,7 +27,7 @@ def main(argv: Sequence[str]) -> int:
     from flwr.supercore.cli import flower_superexec
     from flwr.superlink.cli import flwr_serverapp
 
-    import shieldwall.runtime.serverapp  # imported once, for every run
     from shieldwall.runtime.flower.warm import WarmParent
 
+    import_module("shieldwall.runtime.serverapp")  # once, for every run
     return WarmParent(paths.home / "warm", flower_superexec, {"flwr-serverapp": flwr_serverapp}).run()

@@ -38,6 +38,7 @@ def pin_app(expected: str) -> None:
         content = fab_file if isinstance(fab_file, bytes) else fab_file.read_bytes()
         if (sha256 := hashlib.sha256(content).hexdigest()) != expected:
             raise UnknownAppError(sha256, expected)
-        return unpack(content, *arguments, **options)
+        unpacked: Path = unpack(content, *arguments, **options)
+        return unpacked
 
     setattr(run_clientapp, _UNPACK, checked)
