@@ -1,0 +1,69 @@
+"""Asking the steward which round is open: through the pod's own proxy, which speaks mTLS for us."""
+
+from __future__ import annotations
+
+import ssl
+from base64 import b64encode
+from typing import TYPE_CHECKING, Final, Self
+
+import httpx
+from pydantic import ValidationError
+
+from shieldwall.contract.records import OpenRound
+from shieldwall.contract.routes import NODE_KEY_HEADER, SIGNER_OPEN_ROUND
+from shieldwall.runtime.attestation.signer import StewardRefusedError, StewardUnreachableError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+_TIMEOUT: Final = 10.0
+_DENIED: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
+
+
+class StewardClient:
+    """Fetches the open round; an instance is what Signer takes as ``fetch_open_round``."""
+
+    def __init__(self, proxy: str, local_certificate: Path, node_public_pem: str) -> None:
+        """``proxy``: base URL of the pod's proxy, whose certificate is ``local_certificate`` and no other.
+
+        The gate wants to see the node key that is registered for the certificate, as Flower sends it.
+        """
+        self._client = httpx.Client(
+            base_url=proxy,
+            verify=ssl.create_default_context(cafile=local_certificate),
+            headers={NODE_KEY_HEADER: b64encode(node_public_pem.encode("ascii")).decode("ascii")},
+            timeout=_TIMEOUT,
+            trust_env=False,
+            # One request a round: a kept connection would be dead by the next.
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )
+
+    def __call__(self) -> OpenRound | None:
+        """The round that is open for this client; raises StewardUnreachableError or StewardRefusedError."""
+        try:
+            response = self._client.get(SIGNER_OPEN_ROUND)
+        except httpx.HTTPError as error:
+            raise StewardUnreachableError(f"the steward cannot be reached: {error}") from error
+        if response.status_code == httpx.codes.NOT_FOUND:
+            return None
+        if response.status_code in _DENIED:
+            raise StewardRefusedError(f"the gate refuses this client ({response.status_code})")
+        if response.status_code != httpx.codes.OK:
+            raise StewardUnreachableError(f"the steward cannot be reached (status {response.status_code})")
+        try:
+            return OpenRound.model_validate_json(response.content)
+        except ValidationError as error:
+            raise StewardUnreachableError("the steward's answer is not an open round") from error
+
+    def close(self) -> None:
+        """Give back what the client holds."""
+        self._client.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
