@@ -90,6 +90,12 @@ def test_clients_who_agree_are_followed(rule, row):
     np.testing.assert_allclose(delta, row, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rule", COORDINATE_RULES)
+def test_rounding_does_not_leave_the_range_of_values(rule):
+    # (0.1 + 0.1 + 0.1) / 3 is more than 0.1 in float64.
+    assert aggregate(Updates.of(np.full((7, 2), 0.1)), policy(rule)).delta.tolist() == [0.1, 0.1]
+
+
 @given(rows=crowd(5, LIE), bound=st.floats(1e-3, 10))
 def test_no_single_update_moves_the_clipped_mean_further_than_its_share(rows, bound):
     rule = AggregationPolicy(rule=Rule.CLIPPED_MEAN, max_norm=bound)

@@ -29,6 +29,12 @@ def test_a_zero_vector_has_no_direction():
     assert update_statistics([zero], some)[0].norm == 0
 
 
+def test_rounding_does_not_take_a_cosine_past_one():
+    vectors = np.random.default_rng(3).normal(size=(500, 3))
+    cosines = [update_statistics([sign * vector], vector)[0].cosine for vector in vectors for sign in (1, -1)]
+    assert (min(cosines), max(cosines)) == (-1, 1)
+
+
 @given(arrays(np.float32, (3, 4), elements=ANY32))
 def test_any_finite_float32_has_finite_statistics(rows):
     for stats in update_statistics(rows[:2], rows[2]):

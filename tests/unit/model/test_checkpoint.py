@@ -152,12 +152,24 @@ def test_when_no_checkpoint_can_be_read_training_does_not_start_over(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["ledger.jsonl", "head"])
-def test_a_damaged_ledger_or_head_is_never_passed_over(tmp_path, name):
+def test_a_change_of_any_byte_of_ledger_or_head_is_never_passed_over(tmp_path, name):
     filled(tmp_path, 2)
-    damage(tmp_path / name)
-    with pytest.raises(StoreCorruptError) as refusal:
-        CheckpointStore(tmp_path)
-    assert refusal.value.path == tmp_path / name
+    path = tmp_path / name
+    whole = path.read_bytes()
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        with pytest.raises(StoreCorruptError) as refusal:
+            read_latest(tmp_path)
+        assert refusal.value.path == path
+
+
+def test_what_a_broken_attempt_left_in_the_ledger_is_gone_after_the_next(tmp_path):
+    filled(tmp_path, 1)
+    with (tmp_path / "ledger.jsonl").open("ab") as ledger:
+        ledger.write(b"half a record " * 1000)
+    CheckpointStore(tmp_path).save(model(2), record(2))
+    lines = (tmp_path / "ledger.jsonl").read_text().splitlines()
+    assert [RoundRecord.model_validate_json(line).round for line in lines] == [1, 2]
 
 
 def test_files_of_another_version_are_refused_and_not_guessed_at(tmp_path):

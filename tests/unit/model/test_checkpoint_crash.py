@@ -1,4 +1,4 @@
-"""A power cut before each system call of a save, and three things a disk may have done with what was not synced."""
+"""A power cut before each system call of a save, and what a disk may have done with what was not synced."""
 
 import os
 import stat
@@ -10,7 +10,8 @@ from shieldwall.contract.records import Outcome, RoundRecord
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.model import Model
 
-KEPT, LOST, TORN = "all reached the disk", "only what was synced", "names reached the disk, bytes did not"
+KEPT, LOST = "all reached the disk", "only what was synced"
+TORN, RENAMED = "names reached the disk, bytes did not", "renames reached the disk, new names did not"
 CALLS = ("open", "write", "fsync", "ftruncate", "replace", "link", "unlink")
 
 
@@ -28,6 +29,7 @@ class Disk:
         self.identity = {}  # inode → a file; numbers are used again after an unlink
         self.synced = {}  # file → content on disk
         self.entries = {}  # name → file, on disk
+        self.renamed = {}  # the same, since the directory was synced
         for path in directory.iterdir():
             self.synced[self.file(path, new=True)] = path.read_bytes()
         self.sync_directory()
@@ -42,6 +44,7 @@ class Disk:
 
     def sync_directory(self):
         self.entries = {path.name: self.file(path) for path in self.directory.iterdir()}
+        self.renamed = {}
 
     def tick(self):
         if self.calls == self.cut:
@@ -78,6 +81,7 @@ class Disk:
     def replace(self, source, target):
         self.tick()
         self.real["replace"](source, target)
+        self.renamed[target.name] = self.file(target)
 
     def link(self, source, target, **options):
         self.tick()
@@ -92,8 +96,9 @@ class Disk:
         target.mkdir()
         if how == KEPT:
             found = {path.name: path.read_bytes() for path in self.directory.iterdir()}
-        elif how == LOST:
-            found = {name: self.synced.get(file, b"") for name, file in self.entries.items()}
+        elif how in (LOST, RENAMED):
+            entries = self.entries | (self.renamed if how == RENAMED else {})
+            found = {name: self.synced.get(file, b"") for name, file in entries.items()}
         else:
             found = {path.name: self.synced.get(self.file(path), b"") for path in self.directory.iterdir()}
         for name, content in found.items():
@@ -149,7 +154,7 @@ def test_a_power_cut_anywhere_leaves_the_old_release_or_the_new(tmp_path, monkey
     cut, answered, seen = 0, False, set()
     while not answered:
         disk, answered = attempt(tmp_path / f"{cut}", scenario, monkeypatch, cut)
-        for how in (KEPT, LOST, TORN):
+        for how in (KEPT, LOST, TORN, RENAMED):
             target = tmp_path / f"{cut}-{how}"
             disk.after(how, target)
             seen.add(check(target, before, after, must_be_new=answered))
