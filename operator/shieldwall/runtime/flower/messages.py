@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from flwr.app import Array
     from numpy.typing import NDArray
-
-    from shieldwall.runtime.attestation.digest import Value
 
 ROUND_KEY: Final = "shieldwall.round"
 SEAL_KEY: Final = "shieldwall.seal"
@@ -116,7 +114,7 @@ def _entries(content: RecordDict) -> list[ArrayEntry]:
     ]
 
 
-def _values(content: RecordDict) -> dict[str, Mapping[str, Value]]:
+def _values(content: RecordDict) -> dict[str, Mapping[str, Any]]:
     """Metrics and configs by kind and name; the seal cannot cover itself."""
     metrics = {f"metric {name}": record for name, record in content.metric_records.items()}
     configs = {f"config {name}": record for name, record in content.config_records.items() if name != SEAL_KEY}
