@@ -13,6 +13,7 @@ from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
+from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.inbox import Arrival
 from shieldwall.runtime.flower.messages import SEAL_KEY, RoundFacts
 
@@ -312,6 +313,19 @@ def test_after_a_crash_training_goes_on_at_the_last_release(world, tmp_path):
     assert [record.round for record in world.steward.closed] == [1, 2, 3]
     assert [opened.round for opened in world.steward.opened] == [1, 2, 3]
     np.testing.assert_allclose(CheckpointStore(tmp_path / "model").latest().model.arrays["bias"], 0.09, rtol=1e-5)
+
+
+def test_a_steward_that_lost_its_volume_does_not_stop_the_training(world, tmp_path):
+    run(world, tmp_path, rounds=one_round(world))
+    close = world.steward.close
+
+    def only_this_run(record):
+        if record.round == 1:
+            raise NotTheCurrentRunError("run unknown")
+        close(record)
+
+    world.steward.close = only_this_run
+    assert run(world, tmp_path).latest().round == 3
 
 
 def test_a_measure_that_fails_costs_the_numbers_only(world, tmp_path):

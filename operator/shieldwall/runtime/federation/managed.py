@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from shieldwall.runtime.federation.engine import Question, conclude, record_of
 from shieldwall.runtime.federation.members import members, sample
+from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
 
 if TYPE_CHECKING:
@@ -43,12 +45,20 @@ def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
     if release is not None:
         for checkpoint in release.lost:
             engine.log(f"checkpoint {checkpoint.file} of round {checkpoint.round} is lost: {checkpoint.reason}")
-    if store.records:
-        # The aggregator may have died between committing a record and handing it in; the steward takes each once.
-        engine.steward.close(store.records[-1])
+    _hand_in_again(engine, store)
     model = release.model if release else app.initial_model()
     for number in range(release.round + 1 if release else 1, engine.policy.rounds.count + 1):
         model = _round(engine, store, app, model, number)
+
+
+def _hand_in_again(engine: Engine, store: CheckpointStore) -> None:
+    """The aggregator may have died between committing a record and handing it in; the steward takes each once.
+
+    A steward that lost its volume knows no earlier run, and goes on from the rounds to come.
+    """
+    if store.records:
+        with suppress(NotTheCurrentRunError):
+            engine.steward.close(store.records[-1])
 
 
 def _round(engine: Engine, store: CheckpointStore, app: ManagedApp, base: Model, number: int) -> Model:
