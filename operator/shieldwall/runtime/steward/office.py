@@ -1,0 +1,148 @@
+"""All that the steward knows and has decided, in one place. No network here; what must survive is on the disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shieldwall.contract.records import (
+    ClientStatus,
+    DenyList,
+    Fate,
+    OpenRound,
+    Phase,
+    RoundGrant,
+    RoundRecord,
+    StewardStatus,
+)
+from shieldwall.runtime.steward import gate
+from shieldwall.runtime.steward.registry import Member, registry_of
+from shieldwall.runtime.steward.rounds import REFUSED, Rounds
+from shieldwall.runtime.steward.run import RunState
+from shieldwall.runtime.steward.sightings import Sightings
+from shieldwall.runtime.steward.storage import read_text, replace_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from shieldwall.contract.policy import RuntimePolicy
+    from shieldwall.runtime.steward.flower import Node
+    from shieldwall.runtime.steward.run import Step
+
+
+class Office:
+    """The steward's books. ``directory`` is on the server's volume."""
+
+    def __init__(self, policy: RuntimePolicy, directory: Path) -> None:
+        self.policy = policy
+        self.registry = registry_of(policy)
+        self.rounds = Rounds(directory)
+        self.sightings = Sightings()
+        self.online: frozenset[str] = frozenset()
+        """SPIFFE ids."""
+        self.handshakes: dict[str, int] = {}
+        self.phase = Phase.STARTING
+        self.message = "The steward has started."
+        self._state_file = directory / "run.json"
+        self._deny_file = directory / "deny.json"
+        state, deny = read_text(self._state_file), read_text(self._deny_file)
+        self.run = RunState.model_validate_json(state) if state is not None else RunState()
+        self.deny = DenyList.model_validate_json(deny) if deny is not None else DenyList()
+
+    @property
+    def released(self) -> int:
+        """The last released round; 0 before the first."""
+        record = self.rounds.released
+        return record.round if record is not None else 0
+
+    def authorize(self, headers: Sequence[tuple[bytes, bytes]], path: str, body: bytes, now: float) -> gate.Decision:
+        """Decide about a request and count the decision."""
+        decision = gate.decide(headers, path, body, self.registry, self.deny, now)
+        self.sightings.saw(decision, now)
+        return decision
+
+    def set_deny(self, deny: DenyList) -> None:
+        """Replace the deny list; it is on the disk and in force when this returns."""
+        replace_text(self._deny_file, deny.model_dump_json())
+        self.deny = deny
+
+    def note_nodes(self, nodes: Iterable[Node]) -> None:
+        """Take over what the SuperLink says about node ids and who is online."""
+        known = tuple(nodes)
+        self.registry = self.registry.with_nodes(known)
+        awake = {node.public_key for node in known if node.online}
+        self.online = frozenset(one.identity for one in self.registry.members.values() if one.public_key in awake)
+
+    def note_step(self, step: Step) -> None:
+        """Take over a step's state, phase and message."""
+        self.remember(step.state)
+        self.phase, self.message = step.phase, step.message
+
+    def remember(self, state: RunState) -> None:
+        """Keep the run's state, on the disk first."""
+        if state != self.run:
+            replace_text(self._state_file, state.model_dump_json())
+            self.run = state
+
+    def open_round(self, opened: OpenRound) -> RoundGrant:
+        """Open a round of the current run. Raises UnknownRunError."""
+        self.rounds.open(opened, self.run.current)
+        members = [self.registry.by_client(client) for client in opened.clients]
+        return RoundGrant(denied=tuple(one.client for one in members if one is not None and self.is_denied(one)))
+
+    def close_round(self, record: RoundRecord) -> None:
+        """Keep the record of a round. Raises UnknownRunError."""
+        self.rounds.close(record, self.run.runs)
+
+    def open_round_for(self, identity: str) -> OpenRound | None:
+        """The round that the client with this SPIFFE id may sign for now."""
+        member = self.registry.members.get(identity)
+        if member is None or self.is_denied(member):
+            return None
+        return self.rounds.open_for(member.client, self.run.current)
+
+    def is_denied(self, member: Member) -> bool:
+        """Whether the deny list holds the client, its node key or the certificate it last showed."""
+        seen = self.sightings.of(member.identity)
+        return (
+            member.identity in self.deny.clients
+            or member.key_sha256 in self.deny.node_keys
+            or (seen is not None and seen.certificate.serial in self.deny.serials)
+        )
+
+    def status(self) -> StewardStatus:
+        """The state of the training, as it is told to the operator."""
+        last = self.rounds.released
+        return StewardStatus(
+            phase=self.phase,
+            message=self.message,
+            run_id=self.run.current,
+            runs_started=len(self.run.runs),
+            round=self.released,
+            rounds=self.policy.rounds.count,
+            records=len(self.rounds.records),
+            metrics=last.metrics if last is not None else {},
+            model_sha256=last.model_sha256 if last is not None else None,
+            clients=self.clients(),
+            denials=self.sightings.denials,
+            handshakes=self.handshakes,
+        )
+
+    def clients(self) -> tuple[ClientStatus, ...]:
+        """What is known of each client, in the policy's order."""
+        fates = self.rounds.fates()
+        return tuple(self._client(member, fates.get(member.client, {})) for member in self.registry.members.values())
+
+    def _client(self, member: Member, fates: dict[Fate, int]) -> ClientStatus:
+        seen = self.sightings.of(member.identity)
+        return ClientStatus(
+            name=member.client,
+            node_id=str(member.node_id) if member.node_id is not None else None,
+            online=member.identity in self.online,
+            denied=self.is_denied(member),
+            serial=seen.certificate.serial if seen is not None else None,
+            not_after=seen.certificate.not_after if seen is not None else None,
+            last_seen=seen.when if seen is not None else None,
+            admitted=fates.get(Fate.ADMITTED, 0),
+            refused=sum(count for fate, count in fates.items() if fate in REFUSED),
+        )

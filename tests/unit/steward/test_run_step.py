@@ -1,0 +1,176 @@
+"""When a run is started, followed, continued, and when the training is over."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shieldwall.contract.policy import RoundsPolicy
+from shieldwall.contract.records import Phase
+from shieldwall.runtime.steward.flower import Run, RunStage
+from shieldwall.runtime.steward.run import FRUITLESS_RUNS, Observation, RunState, next_step
+
+ROUNDS = RoundsPolicy(count=3, min_replies=2, grace_seconds=10)
+NOW = 1000.0
+
+
+def seen(*runs, online=3, registered=3, released=0):
+    return Observation(reachable=True, registered=registered, online=online, clients=3, runs=runs, released=released)
+
+
+def run(stage=RunStage.RUNNING, result="", details="", run_id="7"):
+    return Run(run_id, stage, result, details)
+
+
+def finished(result, details="", run_id="7"):
+    return run(RunStage.FINISHED, result, details, run_id)
+
+
+TRAINING = RunState().started("7", 0)
+
+
+def step(state, observation, now=NOW):
+    return next_step(state, observation, ROUNDS, now)
+
+
+def test_it_waits_for_the_superlink():
+    found = step(RunState(), Observation(reachable=False))
+    assert (found.phase, found.start) == (Phase.STARTING, False)
+    assert step(TRAINING, Observation(reachable=False)).phase is Phase.TRAINING
+
+
+def test_it_waits_until_every_client_is_registered():
+    assert step(RunState(), seen(registered=2)).phase is Phase.STARTING
+
+
+def test_it_starts_when_all_are_online():
+    found = step(RunState(), seen())
+    assert (found.phase, found.start) == (Phase.WAITING, True)
+
+
+def test_it_waits_for_enough_clients():
+    found = step(RunState(), seen(online=1))
+    assert (found.phase, found.start) == (Phase.WAITING, False)
+    assert found.message == "1 of 3 clients are online; at least 2 are needed."
+
+
+def test_the_rest_have_the_grace_to_join():
+    state = step(RunState(), seen(online=2)).state
+    assert state.quorum_since == NOW
+    assert not step(state, seen(online=2), NOW + 9.9).start
+    assert step(state, seen(online=2), NOW + 10).start
+    assert step(state, seen(online=3), NOW + 1).start
+
+
+def test_the_grace_begins_anew_when_too_few_are_left():
+    state = step(RunState(), seen(online=2)).state
+    state = step(state, seen(online=1), NOW + 5).state
+    state = step(state, seen(online=2), NOW + 6).state
+    assert not step(state, seen(online=2), NOW + 12).start
+
+
+@pytest.mark.parametrize("stage", [RunStage.PENDING, RunStage.STARTING, RunStage.RUNNING])
+def test_it_follows_the_run(stage):
+    found = step(TRAINING, seen(run(stage), released=1))
+    assert (found.state, found.phase, found.start) == (TRAINING, Phase.TRAINING, False)
+
+
+def test_after_a_restart_it_takes_over_a_run_that_goes_on():
+    found = step(RunState(), seen(run(), finished("failed", run_id="6"), released=1))
+    assert (found.state.current, found.state.runs, found.state.baseline) == ("7", ("7",), 1)
+    assert (found.phase, found.start) == (Phase.TRAINING, False)
+
+
+def test_it_is_complete_when_the_run_is_finished_and_every_round_released():
+    assert step(TRAINING, seen(run(), released=3)).phase is Phase.TRAINING
+    for result in ("completed", "failed"):
+        found = step(TRAINING, seen(finished(result), released=3))
+        assert (found.phase, found.start) == (Phase.COMPLETED, False)
+    assert step(found.state, seen(finished("completed"), released=3), NOW + 99).phase is Phase.COMPLETED
+
+
+@pytest.mark.parametrize("result", ["failed", "stopped", "completed"])
+def test_a_run_that_ends_early_is_continued(result):
+    found = step(TRAINING, seen(finished(result, "No heartbeat"), released=2))
+    assert (found.start, found.state.current, found.state.fruitless) == (True, None, 0)
+
+
+def test_a_run_lost_with_flowers_database_is_continued():
+    found = step(TRAINING, seen(released=1))
+    assert found.start
+    assert "lost" in found.state.last_end
+
+
+def test_runs_without_a_release_are_started_later_and_later():
+    waits, state, now = [], TRAINING, NOW
+    for number in range(FRUITLESS_RUNS - 1):
+        found = step(state, seen(finished("failed", run_id=str(7 + number))), now)
+        while not found.start:
+            now += 0.5
+            found = step(found.state, seen(finished("failed")), now)
+        waits.append(now)
+        state = found.state.started(str(8 + number), 0)
+    pauses = [after - before for before, after in zip([NOW, *waits], waits, strict=False)]
+    assert pauses == [1.0, 5.0, 15.0, 30.0]
+
+
+def test_too_many_runs_without_a_release_are_a_failure_that_says_why():
+    state = TRAINING.model_copy(update={"fruitless": FRUITLESS_RUNS - 1})
+    found = step(state, seen(finished("failed", "the app raised ValueError")))
+    assert (found.phase, found.start) == (Phase.FAILED, False)
+    assert found.message == "5 runs in a row released no round; the last one failed: the app raised ValueError."
+    again = step(found.state, seen(finished("failed")), NOW + 1e6)
+    assert (again.phase, again.start) == (Phase.FAILED, False)
+
+
+def test_a_release_makes_up_for_fruitless_runs():
+    state = TRAINING.model_copy(update={"fruitless": FRUITLESS_RUNS - 1})
+    assert step(state, seen(finished("failed"), released=1)).state.fruitless == 0
+
+
+def test_a_refused_start_is_a_fruitless_run():
+    state = RunState().refused("bad configuration", NOW)
+    assert (state.fruitless, state.runs) == (1, ())
+    assert not step(state, seen(), NOW).start
+    assert step(state, seen(), NOW + 1).start
+
+
+def test_a_run_of_the_past_is_not_taken_over():
+    found = step(RunState(runs=("7",)), seen(finished("failed")))
+    assert found.state.current is None
+
+
+STAGES = st.sampled_from(RunStage)
+RUNS = st.builds(Run, st.sampled_from("789"), STAGES, st.sampled_from(["failed", "completed", "stopped"]), st.just(""))
+OBSERVED = st.builds(
+    Observation,
+    reachable=st.booleans(),
+    registered=st.integers(0, 3),
+    online=st.integers(0, 3),
+    clients=st.just(3),
+    runs=st.lists(RUNS, max_size=3).map(tuple),
+    released=st.integers(0, 3),
+)
+
+
+@given(observations=st.lists(OBSERVED, max_size=30))
+def test_whatever_happens_no_run_is_started_beside_another_or_without_need(observations):
+    state, now = RunState(), NOW
+    for number, observation in enumerate(observations):
+        now += 1
+        found = step(state, observation, now)
+        state = found.state
+        if found.start:
+            assert observation.reachable
+            assert observation.online >= ROUNDS.min_replies
+            assert observation.released < ROUNDS.count
+            assert all(each.stage is RunStage.FINISHED for each in observation.runs)
+            assert state.fruitless < FRUITLESS_RUNS
+            state = state.started(str(100 + number), observation.released)
+        assert RunState.model_validate_json(state.model_dump_json()) == state
+
+
+def test_deciding_twice_decides_the_same():
+    observation = seen(finished("failed"), released=1)
+    assert step(TRAINING, observation) == step(TRAINING, observation)
