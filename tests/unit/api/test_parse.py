@@ -1,5 +1,7 @@
 import datetime as dt
 import math
+import subprocess
+import sys
 
 import pytest
 from ruamel.yaml import YAML
@@ -184,3 +186,9 @@ def test_a_problem_is_shown_once_however_often_it_is_found():
     error = InvalidTrainingError((Problem("b", "x"), Problem("a[10]", "x"), Problem("a[2]", "x"), Problem("b", "x")))
     assert [problem.field for problem in error.problems] == ["a[2]", "a[10]", "b"]
     assert str(error) == "a[2]: x\na[10]: x\nb: x"
+
+
+def test_validating_loads_neither_kubernetes_nor_flower():
+    code = "import sys, shieldwall.control.api.parse; print(*sorted({'kubernetes', 'flwr', 'kopf'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60)
+    assert not done.stdout.split()

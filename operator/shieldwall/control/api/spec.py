@@ -49,7 +49,16 @@ class FederatedTrainingSpec(ApiModel):
     """Where data may be worked on, and what for."""
     queries: Queries = Queries.model_validate({})
     """The gateway through which the model may be asked."""
-    storage: Storage = Storage.model_validate({})
+    storage: Annotated[
+        Storage,
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    {"rule": "self == oldSelf", "message": "sizes and class of the volumes cannot be changed later"}
+                ]
+            }
+        ),
+    ] = Storage.model_validate({})
     """Sizes of the training's own volumes."""
     suspend: bool = False
     """True stops the training and keeps what it has reached."""

@@ -22,7 +22,6 @@ RESERVED_WORDS: Final = (
     "ca",
     "client",
     "node",
-    "operator",
     "policy",
     "server",
     "superexec",

@@ -1,0 +1,114 @@
+"""The RuntimePolicy, and the ConfigMaps of policy and trust."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from kubernetes.client import V1ConfigMap
+
+from shieldwall.contract.policy import (
+    AggregationPolicy,
+    AppPolicy,
+    ClientPolicy,
+    FederationPolicy,
+    RoundsPolicy,
+    Rule,
+    RuntimePolicy,
+)
+from shieldwall.control.plan.labels import metadata
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shieldwall.control.api.training import Training
+    from shieldwall.control.plan.names import Names
+    from shieldwall.control.plan.orders import Trust
+    from shieldwall.control.plan.settings import PlanSettings
+
+POLICY_FILE: Final = "policy.json"
+POLICY_HASH: Final = "shieldwall.dev/policy-hash"
+"""Annotation of pod templates: pods read the policy at start, so those that a change concerns start again."""
+
+_HASH_CHARACTERS: Final = 16
+
+
+def runtime_policy(training: Training, settings: PlanSettings, node_keys: Mapping[str, str]) -> RuntimePolicy:
+    """The policy with the clients whose node keys are known."""
+    clients = (client.name for client in training.spec.clients)
+    return RuntimePolicy(
+        federation=FederationPolicy(
+            uid=training.uid or f"{training.namespace}/{training.name}",
+            trust_domain=settings.trust_domain,
+            namespace=training.namespace,
+            name=training.name,
+        ),
+        app=_app(training),
+        rounds=_rounds(training),
+        aggregation=_aggregation(training),
+        clients=tuple(
+            ClientPolicy(name=name, node_public_key=node_keys[name]) for name in clients if name in node_keys
+        ),
+    )
+
+
+def _app(training: Training) -> AppPolicy:
+    app = training.spec.app
+    return AppPolicy(
+        client_app=app.client_app,
+        server_app=app.server_app,
+        model=app.model,
+        evaluate=app.evaluate,
+        config=dict(sorted(app.config.items())),
+    )
+
+
+def _rounds(training: Training) -> RoundsPolicy:
+    rounds = training.spec.rounds
+    return RoundsPolicy(
+        count=rounds.count,
+        fraction_train=rounds.fraction_train,
+        min_replies=training.spec.min_replies,
+        timeout_seconds=rounds.timeout_seconds,
+        grace_seconds=rounds.grace_seconds,
+    )
+
+
+def _aggregation(training: Training) -> AggregationPolicy:
+    aggregation = training.spec.aggregation
+    return AggregationPolicy(
+        rule=Rule(aggregation.rule.value),
+        byzantine=aggregation.tolerated,
+        beta=aggregation.beta,
+        select=aggregation.select,
+        max_norm=aggregation.max_norm,
+        reject_norm=aggregation.reject_norm,
+    )
+
+
+def policy_hash(policy: RuntimePolicy) -> str:
+    """Changes with anything in the policy: server and aggregator start again."""
+    return _hash(policy.to_json())
+
+
+def client_policy_hash(policy: RuntimePolicy) -> str:
+    """Changes with what client pods go by, who they are and what they run; not with rounds, rule or other clients."""
+    return _hash(policy.federation.model_dump_json() + policy.app.model_dump_json())
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_CHARACTERS]
+
+
+def policy_config_map(training: Training, name: str, policy: RuntimePolicy) -> V1ConfigMap:
+    """A policy as pods mount it."""
+    return _config_map(training, name, {POLICY_FILE: policy.to_json()})
+
+
+def trust_config_map(training: Training, names: Names, trust: Trust) -> V1ConfigMap:
+    """Bundle and CRL in one volume, so that they change at once."""
+    return _config_map(training, names.trust, {"ca.crt": trust.ca, "ca.crl": trust.crl})
+
+
+def _config_map(training: Training, name: str, data: dict[str, str]) -> V1ConfigMap:
+    return V1ConfigMap(api_version="v1", kind="ConfigMap", metadata=metadata(training, name), data=data)
