@@ -335,23 +335,28 @@ def put_local_certificate(paths: Paths, ip: str) -> None:
         file.write_bytes(content)
 
 
-@contextmanager
-def server_pod(base: Path, ip: str, steward: object) -> Iterator[Lab]:
-    """The server pod on ``ip``: real Envoy, a recorder for SuperLink, the ASGI app ``steward`` on its socket."""
+def prepare(base: Path, ip: str) -> Lab:
+    """The volumes of a server pod on ``ip``."""
     settings = Settings(OURS, Paths(base / "server"), ip, ip, "", None)
     root = authority("root", None, 1)
     issuer, other = authority("issuer digits", root, 0), authority("issuer faces", root, 0)
     put_local_certificate(settings.paths, settings.loopback)
     settings.directory.mkdir(parents=True)
-    superlink, log = Recorder(), base / "envoy.log"
-    lab = Lab(settings, root, issuer, other, superlink, log)
+    lab = Lab(settings, root, issuer, other, Recorder(), base / "envoy.log")
     lab.show(OURS.server().uri)
     lab.trust(revocation_list(issuer))
-    quiet = {"log_level": "error", "lifespan": "off", "ws": "none"}
+    return lab
+
+
+@contextmanager
+def server_pod(base: Path, ip: str, steward: object) -> Iterator[Lab]:
+    """The server pod on ``ip``: real Envoy, a recorder for SuperLink, the ASGI app ``steward`` on its socket."""
+    lab = prepare(base, ip)
+    settings, quiet = lab.settings, {"log_level": "error", "lifespan": "off", "ws": "none"}
     files = {"ssl_certfile": settings.paths.local_certificate, "ssl_keyfile": settings.paths.local_key}
-    upstream = uvicorn.Config(superlink, host=settings.loopback, port=8000, **files, **quiet)
+    upstream = uvicorn.Config(lab.superlink, host=settings.loopback, port=8000, **files, **quiet)
     socket_file = uvicorn.Config(steward, uds=str(settings.paths.steward_socket), **quiet)
-    with serving(upstream), serving(socket_file), running_envoy(Side.SERVER, settings, log):
+    with serving(upstream), serving(socket_file), running_envoy(Side.SERVER, settings, lab.log):
         yield lab
 
 
@@ -365,6 +370,7 @@ class Make:
     mount = staticmethod(mount)
     put_local_certificate = staticmethod(put_local_certificate)
     running_envoy = staticmethod(running_envoy)
+    prepare = staticmethod(prepare)
     server_pod = staticmethod(server_pod)
     until = staticmethod(until)
     client_auth = CLIENT_AUTH

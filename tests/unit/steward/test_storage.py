@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shieldwall.runtime.steward.storage import append_line, read_lines, read_text, remove, replace_text
@@ -28,6 +28,7 @@ def test_a_crash_before_the_rename_leaves_the_old_text(tmp_path):
     assert read_text(path) == "new"
 
 
+@settings(max_examples=25, deadline=None)  # each example waits for the disk
 @given(lines=st.lists(LINE, max_size=5), torn=LINE)
 def test_a_torn_last_line_is_cut_off_and_the_next_one_is_whole(tmp_path_factory, lines, torn):
     path = tmp_path_factory.mktemp("lines") / "records.jsonl"
