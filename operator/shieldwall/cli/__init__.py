@@ -1,1 +1,1 @@
-"""The command ``shieldwall``, also ``kubectl shieldwall``."""
+"""The command ``shieldwall``, also installed as ``kubectl-shieldwall``."""

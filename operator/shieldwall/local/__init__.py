@@ -1,1 +1,1 @@
-"""A training on this machine: its plan as processes on loopback."""
+"""Runs the plan of a training as processes on this machine's loopback addresses: no cluster, the real programs."""

@@ -1,0 +1,45 @@
+"""From a file to a valid training, or to all that is wrong with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from shieldwall.cli.documents import UnreadableDocumentError, load
+from shieldwall.control.api.parse import parse_training
+from shieldwall.control.api.problems import InvalidTrainingError, Problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shieldwall.control.api.training import Training
+
+
+class BadFileError(ValueError):
+    """The file is not a valid training; ``problems`` are all that is wrong with it."""
+
+    def __init__(self, path: Path, problems: tuple[Problem, ...]) -> None:
+        super().__init__(f"{path}: {len(problems)} problems")
+        self.path = path
+        self.problems = problems
+
+
+def read_training(path: Path, rounds: int | None = None) -> Training:
+    """The training in ``path``, with another number of rounds where one is given; raises BadFileError."""
+    try:
+        document = load(path)
+    except UnreadableDocumentError as error:
+        raise BadFileError(path, (Problem(error.place, error.message),)) from error
+    try:
+        return parse_training(document if rounds is None else _with_rounds(document, rounds))
+    except InvalidTrainingError as error:
+        raise BadFileError(path, error.problems) from error
+
+
+def _with_rounds(document: object, count: int) -> object:
+    """The same document with ``spec.rounds.count`` replaced; whatever is not as expected is left for the parser."""
+    if not isinstance(document, dict) or not isinstance(document.get("spec"), dict):
+        return document
+    spec = document["spec"]
+    if not isinstance(spec.get("rounds"), dict):
+        return document
+    return {**document, "spec": {**spec, "rounds": {**spec["rounds"], "count": count}}}

@@ -1,0 +1,1 @@
+"""How a run is shown: live on a terminal, line by line elsewhere, or as JSON lines."""

@@ -1,0 +1,1 @@
+"""A miniature kubelet: pod templates become processes, volumes become directories."""
