@@ -133,8 +133,9 @@ def _name_constraints(federation: Federation) -> x509.NameConstraints:
 
     A URI constraint is about the host (RFC 5280, 4.2.1.10), which in a SPIFFE id is the trust domain; OpenSSL and
     BoringSSL both compare it so. It cannot reach the path: namespace and training are checked on the leaf's URI by
-    every verifier of ours. No address is ever in a certificate, so all are excluded. DNS names are not constrained:
-    a server's outer names may be added while the CA lives, and clients go by the SPIFFE id.
+    every verifier of ours. No address is ever in a certificate, so all are excluded (BoringSSL does not know
+    constraints of addresses and refuses any address below one: as good). DNS names are not constrained: a server's
+    outer names may be added while the CA lives, and clients go by the SPIFFE id.
     """
     return x509.NameConstraints([x509.UniformResourceIdentifier(federation.trust_domain)], list(_EVERY_ADDRESS))
 

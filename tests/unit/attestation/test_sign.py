@@ -167,6 +167,16 @@ def test_a_client_may_sign_nonsense_and_it_stays_a_refusal(site, leaf, attestati
         judge(site, replace(attestation, occasion=nonsense, signature=signature))
 
 
+def test_parts_that_are_too_long_are_not_parsed(site, attestation):
+    # Each would hold but for its length.
+    long = attestation.certificate_chain + b"\n" * 20_000
+    with pytest.raises(MalformedAttestationError):
+        judge(site, replace(attestation, certificate_chain=long))
+    for part, value in attestation.to_record().items():
+        with pytest.raises(MalformedAttestationError):
+            Attestation.from_record({**attestation.to_record(), part: value + b"\n" * 20_000})
+
+
 def test_a_signature_for_another_purpose_is_none(site, leaf, attestation):
     bare = leaf.key.sign(frame(attestation.occasion, attestation.content_sha256), _ALGORITHM)
     with pytest.raises(BadSignatureError):
