@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from shieldwall.contract import ports
 from shieldwall.contract.paths import Paths, loopback
-from shieldwall.runtime.flower.environment import become
+from shieldwall.runtime.flower.environment import become, enter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str]) -> int:
     """Warm up, then fork a child for each run until told to stop."""
     paths = Paths.of_this_container()
+    enter(paths.model / "workdir")
     become(
         "flower-superexec",
         *("--runtime-api-address", f"{loopback()}:{ports.PROXY}"),
