@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from shieldwall.contract.policy import AggregationPolicy
     from shieldwall.runtime.model import Array, Model, Vector
 
-MOST_EXAMPLES: Final = 2**63 - 1
-"""What Flower's signed 64-bit metrics can carry."""
 _SHOWN: Final = 80
 
 
@@ -69,18 +67,6 @@ def check_update(arrays: Mapping[str, object], base: Model, policy: AggregationP
     return Update(vector, length, {spec.name: exact[spec.name] for spec in base.schema.counters})
 
 
-def check_num_examples(value: object) -> int | Refusal:
-    """Judge a claimed number of examples: a whole number from 0 to 2⁶³ − 1, as int or float.
-
-    It stays a claim: FedAvg alone, the insecure baseline, weighs by it.
-    """
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if isinstance(value, bool) or not whole or not 0 <= value <= MOST_EXAMPLES:  # type: ignore[operator]
-        said = _show(value) if isinstance(value, int | float | str) else f"of type {type(value).__name__}"
-        return Refusal(Fate.MALFORMED, f"num-examples is {said}, which is not a whole number of at least 0.")
-    return int(value)  # type: ignore[call-overload, no-any-return]
-
-
 def _match_schema(arrays: Mapping[str, object], schema: Schema) -> dict[str, Array] | Refusal:
     expected, given = [spec.name for spec in schema.arrays], list(arrays)
     if given != expected:
@@ -119,7 +105,5 @@ def _show(value: object) -> str:
     """A client's own words in at most 80 characters, with nothing a terminal would obey."""
     if isinstance(value, str):
         value = value[:_SHOWN]
-    elif isinstance(value, int) and value.bit_length() > _SHOWN:
-        return "an integer of more than 80 bits"  # Python refuses to print one of thousands of digits
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
 from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.records import Fate
-from shieldwall.runtime.admission import Refusal, Update, check_num_examples, check_update
+from shieldwall.runtime.admission import Refusal, Update, check_update
 from shieldwall.runtime.model import Model
 
 POLICY = AggregationPolicy(rule=Rule.FED_MEDIAN, reject_norm=10.0)
@@ -111,38 +111,3 @@ def judged(content):
     else:
         assert np.isfinite(verdict.vector).all()
         assert np.linalg.norm(verdict.vector.astype(np.float64)) <= 10.0 * (1 + 1e-12)
-
-
-@pytest.mark.parametrize(("claim", "taken"), [(0, 0), (7, 7), (12.0, 12), (2**63 - 1, 2**63 - 1)])
-def test_a_whole_number_of_examples_is_taken(claim, taken):
-    assert check_num_examples(claim) == taken
-
-
-@pytest.mark.parametrize(
-    "claim",
-    [
-        -1,
-        0.5,
-        math.nan,
-        math.inf,
-        -math.inf,
-        2**63,
-        pytest.param(10**6000, id="thousands of digits"),
-        True,
-        None,
-        "9",
-        [3],
-        1e300,
-    ],
-)
-def test_any_other_claim_is_malformed(claim):
-    refusal = check_num_examples(claim)
-    assert isinstance(refusal, Refusal)
-    assert refusal.fate is Fate.MALFORMED
-    assert len(refusal.detail) < 200
-
-
-@given(ANYTHING | st.floats() | st.booleans())
-def test_no_claim_makes_the_check_fail(claim):
-    verdict = check_num_examples(claim)
-    assert isinstance(verdict, Refusal) or 0 <= verdict < 2**63
