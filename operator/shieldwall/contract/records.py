@@ -21,7 +21,7 @@ class OpenRound(_Record):
     nonce: str
     """32 random bytes, hex: chosen by the aggregator for this attempt."""
     base_sha256: str
-    """Hex digest of the model that was sent out (see shieldwall.runtime.arrays)."""
+    """Hex digest of the model that was sent out (shieldwall.runtime.model.model_sha256)."""
     clients: tuple[str, ...]
     """Names of those asked."""
     opened: float

@@ -8,6 +8,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.app.error import Error
 
+from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.runtime.checkpoint import CheckpointStore
@@ -293,6 +294,17 @@ def test_too_few_replies_repeat_the_round_and_end_the_run_in_the_end(world, tmp_
     assert [record.outcome for record in world.steward.closed] == [Outcome.REPEATED] * MOST_ATTEMPTS
     assert [opened.attempt for opened in world.steward.opened] == list(range(1, MOST_ATTEMPTS + 1))
     assert len({opened.nonce for opened in world.steward.opened}) == MOST_ATTEMPTS
+
+
+def test_updates_that_claim_no_example_have_no_weighted_mean_and_the_round_is_repeated(world, tmp_path):
+    def claim_nothing(self, reply):
+        reply.content["metrics"] = MetricRecord({"num-examples": 0})
+        type(self).sign(self, reply)
+
+    for client in world.clients:
+        client.sign = MethodType(claim_nothing, client)
+    with pytest.raises(RoundNotReachedError):
+        run(world, tmp_path, aggregation=AggregationPolicy(rule=Rule.FED_AVG))
 
 
 def test_after_a_crash_training_goes_on_at_the_last_release(world, tmp_path):

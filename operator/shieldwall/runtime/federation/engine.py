@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from shieldwall.contract.records import OpenRound, Outcome, RoundRecord
 from shieldwall.pki.pem import certificates_from_pem
-from shieldwall.runtime.aggregation import Updates, aggregate, aggregate_counters, required_replies, update_statistics
+from shieldwall.runtime.aggregation import (
+    TooFewUpdatesError,
+    Updates,
+    aggregate,
+    aggregate_counters,
+    required_replies,
+    update_statistics,
+)
 from shieldwall.runtime.federation.ballot import Ballot, hold
 from shieldwall.runtime.federation.judge import Admitted, Asked, Court
 from shieldwall.runtime.flower.inbox import Inbox
@@ -149,8 +156,11 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
         return Conclusion(None, None, tuple(reply.record() for reply in answer.replies), reason)
     verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
     vectors = [verdict.update.vector for verdict in verdicts]
-    result = aggregate(Updates.of(vectors, [verdict.num_examples for verdict in verdicts]), policy.aggregation)
     records = {reply.asked.client: reply.record() for reply in answer.replies}
+    try:
+        result = aggregate(Updates.of(vectors, [verdict.num_examples for verdict in verdicts]), policy.aggregation)
+    except TooFewUpdatesError as error:
+        return Conclusion(None, None, tuple(records.values()), str(error))
     for position, (reply, statistics) in enumerate(
         zip(admitted, update_statistics(vectors, result.delta), strict=True)
     ):
