@@ -4,6 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from shieldwall.control.api.crd import as_yaml, custom_resource_definition, main, resource_schema
+from shieldwall.control.api.fields import PATTERN_SENTENCES
 
 COMMITTED = Path(__file__).parents[3] / "crds" / "shieldwall.dev_federatedtrainings.yaml"
 
@@ -85,6 +86,12 @@ def test_defaults_are_those_of_the_models():
     assert spec["spec.aggregation.beta"]["exclusiveMaximum"] is True
     assert "default" not in spec["spec.aggregation.byzantine"]
     assert spec["spec.clients"]["x-kubernetes-list-map-keys"] == ["name"]
+
+
+def test_there_are_words_for_every_pattern():
+    for path, schema in SPEC:
+        if "pattern" in schema:
+            assert schema["pattern"] in PATTERN_SENTENCES, path
 
 
 def test_columns_are_those_people_see():

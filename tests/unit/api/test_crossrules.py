@@ -69,7 +69,7 @@ def messages(document):
         ({"rule": "ClippedMean"}, {}, "maxNorm", "Give maxNorm"),
         ({"maxNorm": 2.0, "rejectNorm": 1.0}, {}, "maxNorm", "Use maxNorm <= rejectNorm"),
         ({"rule": "FedAvg"}, {}, "rule", "insecure: true"),
-        ({"insecure": True}, {}, "insecure", "the rule is FedTrimmedAvg. Leave insecure out."),
+        ({"insecure": True}, {}, "insecure", "the rule is FedTrimmedAvg. Leave insecure: true out."),
         ({"rule": "FedAvg", "insecure": True, "byzantine": 2}, {}, "byzantine", "FedAvg tolerates no Byzantine client"),
         ({"rule": "Bulyan"}, {}, "rule", "not supported yet"),
         ({"rule": "GeometricMedian"}, {}, "rule", "not supported yet"),

@@ -189,7 +189,7 @@ def test_plans_are_deterministic_and_grow_by_one_pod_a_client(  # noqa: PLR0913,
     assert not build_plan(training, Observed(), SETTINGS, now).complete
 
 
-def test_500_clients_are_planned_in_seconds(new_training, shell, now):
+def test_the_largest_training_is_planned(new_training, shell, now):
     training = new_training(clients=500)
     plan = build_plan(training, shell.settle(training), SETTINGS, now)
     assert len(names(plan, V1Deployment)) == 500

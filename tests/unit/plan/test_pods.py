@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
-from kubernetes.client import V1Deployment, V1StatefulSet
+from kubernetes.client import V1Deployment, V1ServiceAccount, V1StatefulSet
 
 from shieldwall.contract import paths
 
@@ -120,6 +120,14 @@ def test_no_container_has_a_right_that_it_can_do_without(pods):
         assert security.capabilities.add is None
         assert container.resources.limits["memory"]
         assert container.resources.requests["memory"]
+
+
+def test_pods_run_under_accounts_of_their_own_without_a_token(new_training, complete, pods):
+    accounts = {
+        item.metadata.name: item for item in complete(new_training()).objects if isinstance(item, V1ServiceAccount)
+    }
+    assert {pod.service_account_name for pod in pods.values()} == set(accounts)
+    assert all(account.automount_service_account_token is False for account in accounts.values())
 
 
 def test_the_proxy_is_up_before_anything_else_starts(pods):

@@ -99,11 +99,7 @@ def _crossing(
     if spec is None:
         return ()
     breaches = ((rule, rule.breach(spec, TERMS)) for rule in THEOREMS + UNSUPPORTED if not rule.reads & broken)
-    return tuple(
-        Fault(("spec", *rule.field.split(".")), breach[:1].upper() + breach[1:] if rule in THEOREMS else breach)
-        for rule, breach in breaches
-        if breach is not None
-    )
+    return tuple(Fault(("spec", *rule.field.split(".")), breach) for rule, breach in breaches if breach is not None)
 
 
 def _broken_sections(faults: tuple[Fault, ...]) -> frozenset[str]:

@@ -22,7 +22,8 @@ def _select_fits(spec: Spec) -> bool:
     aggregation = spec.aggregation
     if aggregation.rule is not Rule.MULTI_KRUM or aggregation.select is None:
         return True
-    return aggregation.select <= replies(spec) - aggregation.tolerated
+    outside_the_theorem = replies(spec) < aggregation.replies_needed
+    return outside_the_theorem or aggregation.select <= replies(spec) - aggregation.tolerated
 
 
 def _issuers(spec: Spec) -> int:
@@ -65,7 +66,8 @@ THEOREMS: Final = (
     CrossRule(
         "aggregation.select",
         "!has(self.aggregation.select) || self.aggregation.rule != 'MultiKrum'"
-        f" || self.aggregation.select <= {REPLIES} - {BYZANTINE}",
+        # Outside Krum's theorem its own sentence is enough.
+        f" || {REPLIES} < 2 * {BYZANTINE} + 3 || self.aggregation.select <= {REPLIES} - {BYZANTINE}",
         _select_fits,
         "MultiKrum may average at most n - f updates (Blanchard 2017)."
         " select is {select}; with f = {f}, {have}. Use select <= {most}.",
@@ -103,7 +105,7 @@ THEOREMS: Final = (
         "aggregation.insecure",
         "!self.aggregation.insecure || self.aggregation.rule == 'FedAvg'",
         lambda spec: not spec.aggregation.insecure or spec.aggregation.rule is Rule.FED_AVG,
-        "insecure: true is for FedAvg only; the rule is {rule}. Leave insecure out.",
+        "Only FedAvg is insecure; the rule is {rule}. Leave insecure: true out.",
         _AGGREGATION,
     ),
     CrossRule(
