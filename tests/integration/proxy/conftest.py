@@ -9,6 +9,7 @@ import datetime as dt
 import http.client
 import ipaddress
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -42,6 +43,12 @@ OTHERS = Federation("example.org", "demo", "faces")
 CLIENT_AUTH = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER_AUTH = ExtendedKeyUsageOID.SERVER_AUTH
 PEM = serialization.Encoding.PEM
+
+
+def address(number: int) -> str:
+    """A loopback address of this process's own, so that two test runs do not meet; ``number`` from 1 to 254."""
+    process = os.getpid()
+    return f"127.{process % 200 + 50}.{process // 200 % 250}.{number}"
 
 
 def now() -> dt.datetime:
@@ -349,21 +356,22 @@ def prepare(base: Path, ip: str) -> Lab:
 
 
 @contextmanager
-def server_pod(base: Path, ip: str, steward: object) -> Iterator[Lab]:
-    """The server pod on ``ip``: real Envoy, a recorder for SuperLink, the ASGI app ``steward`` on its socket."""
-    lab = prepare(base, ip)
+def running_server(lab: Lab, steward: object) -> Iterator[None]:
+    """The server pod: real Envoy, a recorder for SuperLink, the ASGI app ``steward`` on its socket."""
     settings, quiet = lab.settings, {"log_level": "error", "lifespan": "off", "ws": "none"}
     files = {"ssl_certfile": settings.paths.local_certificate, "ssl_keyfile": settings.paths.local_key}
     upstream = uvicorn.Config(lab.superlink, host=settings.loopback, port=8000, **files, **quiet)
     socket_file = uvicorn.Config(steward, uds=str(settings.paths.steward_socket), **quiet)
     with serving(upstream), serving(socket_file), running_envoy(Side.SERVER, settings, lab.log):
-        yield lab
+        yield
 
 
 @dataclass(frozen=True)
 class Make:
     """The tests' own CA, which issues what Shieldwall's never would."""
 
+    address = staticmethod(address)
+    pair = Pair
     authority = staticmethod(authority)
     leaf = staticmethod(leaf)
     revocation_list = staticmethod(revocation_list)
@@ -371,7 +379,7 @@ class Make:
     put_local_certificate = staticmethod(put_local_certificate)
     running_envoy = staticmethod(running_envoy)
     prepare = staticmethod(prepare)
-    server_pod = staticmethod(server_pod)
+    running_server = staticmethod(running_server)
     until = staticmethod(until)
     client_auth = CLIENT_AUTH
     server_auth = SERVER_AUTH
@@ -395,5 +403,6 @@ def steward() -> Recorder:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory, steward: Recorder) -> Iterator[Lab]:
-    with server_pod(tmp_path_factory.mktemp("lab"), "127.91.0.1", steward) as pod:
+    pod = prepare(tmp_path_factory.mktemp("lab"), address(1))
+    with running_server(pod, steward):
         yield pod

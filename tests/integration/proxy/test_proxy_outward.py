@@ -48,7 +48,7 @@ def outward(lab, make, base, side, pair, ip):
 @pytest.fixture(scope="module")
 def client(lab, make, federations, tmp_path_factory):
     pair = make.leaf(lab.issuer, federations[0].client("berlin").uri)
-    pod = outward(lab, make, tmp_path_factory.mktemp("client"), Side.CLIENT, pair, "127.91.0.2")
+    pod = outward(lab, make, tmp_path_factory.mktemp("client"), Side.CLIENT, pair, make.address(2))
     with make.running_envoy(Side.CLIENT, pod.settings, pod.log):
         yield pod
 
@@ -56,7 +56,7 @@ def client(lab, make, federations, tmp_path_factory):
 @pytest.fixture(scope="module")
 def aggregator(lab, make, federations, tmp_path_factory):
     pair = make.leaf(lab.issuer, federations[0].aggregator().uri)
-    pod = outward(lab, make, tmp_path_factory.mktemp("aggregator"), Side.AGGREGATOR, pair, "127.91.0.3")
+    pod = outward(lab, make, tmp_path_factory.mktemp("aggregator"), Side.AGGREGATOR, pair, make.address(3))
     with make.running_envoy(Side.AGGREGATOR, pod.settings, pod.log):
         yield pod
 
@@ -109,7 +109,7 @@ def test_a_client_speaks_with_no_other_server(lab, make, federations, tmp_path, 
 
     if impostor != "foreign":  # the tests' own client does not know that CA either
         make.until(lambda: served() == shown.certificate.serial_number)
-    pod = outward(lab, make, tmp_path, Side.CLIENT, berlin, "127.91.0.4")
+    pod = outward(lab, make, tmp_path, Side.CLIENT, berlin, make.address(4))
     if impostor == "revoked":
         crl = make.revocation_list(lab.issuer, shown)
         make.mount(pod.settings.paths.trust, {"ca.crt": lab.issuer.certificate_pem(), "ca.crl": crl})

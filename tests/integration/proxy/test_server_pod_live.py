@@ -38,8 +38,7 @@ from shieldwall.pki.node_key import public_pem
 from shieldwall.runtime.proxy.settings import Settings, Side
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-IP = "127.91.1.1"
-CLIENTS = {"berlin": "127.91.1.2", "paris": "127.91.1.3"}
+CLIENTS = ("berlin", "paris")
 STEWARD = "from shieldwall.runtime.steward.main import main; raise SystemExit(main([]))"
 
 
@@ -47,14 +46,14 @@ class Pod:
     """The server pod's processes, started and stopped one by one."""
 
     def __init__(self, lab, make, base):
-        self.lab, self.make, self.base = lab, make, base
+        self.lab, self.make, self.base, self.ip = lab, make, base, lab.settings.pod_ip
         self.processes = {}
         home = base / "home"
         home.mkdir()
         self.environment = os.environ | {
             "SHIELDWALL_ROOT": str(lab.settings.paths.root),
-            "SHIELDWALL_LOOPBACK": IP,
-            "SHIELDWALL_POD_IP": IP,
+            "SHIELDWALL_LOOPBACK": self.ip,
+            "SHIELDWALL_POD_IP": self.ip,
             "HOME": str(home),
             "FLWR_HOME": str(home),
             "FLWR_TELEMETRY_ENABLED": "0",
@@ -74,11 +73,11 @@ class Pod:
         secret = self.base / "superexec"
         secret.write_text("5e" * 32)
         return [
-            *("flower-superlink", "--host", IP, "--port", "8000", "--enable-supernode-auth"),
+            *("flower-superlink", "--host", self.ip, "--port", "8000", "--enable-supernode-auth"),
             *("--ssl-certfile", local, "--ssl-keyfile", str(paths.local_key), "--ssl-ca-certfile", local),
             *("--database", str(paths.superlink_database), "--isolation", "process"),
             *("--superexec-auth-secret-file", str(secret), "--disable-runtime-dependency-installation"),
-            *("--health-server-address", f"{IP}:8001"),
+            *("--health-server-address", f"{self.ip}:8001"),
         ]
 
     def kill(self, name):
@@ -93,7 +92,7 @@ class Pod:
             process.wait(30)
 
     def get(self, path):
-        return httpx.get(f"http://{IP}:{ports.METRICS}{path}", trust_env=False)
+        return httpx.get(f"http://{self.ip}:{ports.METRICS}{path}", trust_env=False)
 
     def ask(self, port, pair, path, method="GET", model=None):
         body = model.model_dump_json().encode() if model is not None else b""
@@ -155,7 +154,7 @@ def aggregator(pod, make, federations):
 @pytest.fixture(scope="module")
 def pod(make, policy, tmp_path_factory):
     base = tmp_path_factory.mktemp("pod")
-    lab = make.prepare(base, IP)
+    lab = make.prepare(base, make.address(11))
     lab.settings.paths.policy.parent.mkdir(parents=True)
     lab.settings.paths.policy.write_text(policy.to_json())
     pod = Pod(lab, make, base)
@@ -170,8 +169,9 @@ def pod(make, policy, tmp_path_factory):
 
 @contextmanager
 def client_pod(pod, make, name, federations, base):
-    settings = Settings(federations[0], Paths(base / name), CLIENTS[name], CLIENTS[name], "server", IP)
-    make.put_local_certificate(settings.paths, CLIENTS[name])
+    ip = make.address(12 + CLIENTS.index(name))
+    settings = Settings(federations[0], Paths(base / name), ip, ip, "server", pod.ip)
+    make.put_local_certificate(settings.paths, ip)
     pair = make.leaf(pod.lab.issuer, federations[0].client(name).uri)
     make.mount(settings.paths.tls, {"tls.crt": pair.certificate_pem(), "tls.key": pair.key_pem()})
     trusted = {file: (pod.lab.settings.paths.trust / file).read_bytes() for file in ("ca.crt", "ca.crl")}

@@ -15,8 +15,8 @@ ROUNDS = RoundsPolicy(count=3, min_replies=2, grace_seconds=10)
 NOW = 1000.0
 
 
-def seen(*runs, online=3, registered=3, released=0):
-    return Observation(reachable=True, registered=registered, online=online, clients=3, runs=runs, released=released)
+def seen(*runs, online=3, released=0):
+    return Observation(reachable=True, online=online, clients=3, runs=runs, released=released)
 
 
 def run(stage=RunStage.RUNNING, result="", details="", run_id="7"):
@@ -38,10 +38,6 @@ def test_it_waits_for_the_superlink():
     found = step(RunState(), Observation(reachable=False))
     assert (found.phase, found.start) == (Phase.STARTING, False)
     assert step(TRAINING, Observation(reachable=False)).phase is Phase.TRAINING
-
-
-def test_it_waits_until_every_client_is_registered():
-    assert step(RunState(), seen(registered=2)).phase is Phase.STARTING
 
 
 def test_it_starts_when_all_are_online():
@@ -146,7 +142,6 @@ RUNS = st.builds(Run, st.sampled_from("789"), STAGES, st.sampled_from(["failed",
 OBSERVED = st.builds(
     Observation,
     reachable=st.booleans(),
-    registered=st.integers(0, 3),
     online=st.integers(0, 3),
     clients=st.just(3),
     runs=st.lists(RUNS, max_size=3).map(tuple),

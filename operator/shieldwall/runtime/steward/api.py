@@ -128,9 +128,9 @@ def _verdict(decision: Decision) -> Response:
 
 
 def _raw_path(scope: Scope) -> str:
-    """The path as the proxy will send it on: not unescaped, without the prefix."""
+    """The path as the proxy will send it on: not unescaped, without prefix and query."""
     raw = bytes(scope["raw_path"]).decode("ascii")
-    return raw.removeprefix(routes.AUTHZ_PREFIX).partition("?")[0]
+    return raw.removeprefix(routes.AUTHZ_PREFIX)
 
 
 async def _body(request: Request) -> bytes:

@@ -48,6 +48,7 @@ class Follower:
         self._handshakes = handshakes
         self._clock = clock
         self._looked = clock()
+        self._complained: set[str] = set()
 
     @property
     def healthy(self) -> bool:
@@ -73,27 +74,16 @@ class Follower:
         self._looked = self._clock()
 
     async def _observe(self) -> Observation:
-        office = self._office
+        runs: tuple[Run, ...] = ()
         try:
             await self._register()
             runs = await self._flower.runs()
+            reachable = True
         except SuperLinkUnreachableError:
-            return self._observation(reachable=False)
-        members = office.registry.members
-        return self._observation(
-            reachable=True, runs=runs, registered=len(members) - len(office.registry.unregistered())
-        )
-
-    def _observation(self, *, reachable: bool, runs: tuple[Run, ...] = (), registered: int = 0) -> Observation:
+            reachable = False
         office = self._office
-        return Observation(
-            reachable=reachable,
-            registered=registered,
-            online=len(office.online),
-            clients=len(office.registry.members),
-            runs=runs,
-            released=office.released,
-        )
+        clients = len(office.registry.members)
+        return Observation(reachable, len(office.online), clients, runs, office.released)
 
     async def _register(self) -> None:
         """Register every node key that the SuperLink does not list: all of them after its database was lost."""
@@ -103,8 +93,10 @@ class Follower:
         for member in missing:
             try:
                 await self._flower.register(member.public_key, member.client)
-            except SuperLinkRefusedError as error:
-                _LOG.warning("client %s is not registered: %s", member.client, error)
+            except SuperLinkRefusedError as error:  # costs this client only
+                if member.client not in self._complained:
+                    _LOG.warning("client %s is not registered: %s", member.client, error)
+                self._complained.add(member.client)
         if missing:
             self._office.note_nodes(await self._flower.nodes())
 

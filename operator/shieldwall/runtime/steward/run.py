@@ -68,7 +68,6 @@ class Observation:
 
     reachable: bool
     """Whether the SuperLink answered."""
-    registered: int = 0
     online: int = 0
     clients: int = 0
     """How many clients the policy names."""
@@ -119,8 +118,6 @@ def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
     if state.fruitless >= FRUITLESS_RUNS:
         why = f"{state.fruitless} runs in a row released no round; the last one {state.last_end}"
         return Step(state, Phase.FAILED, f"{why.rstrip('.')}.")
-    if seen.registered < seen.clients:
-        return Step(state, Phase.STARTING, f"{seen.registered} of {seen.clients} clients are registered.")
     return _gather(state, seen, rounds, now)
 
 
