@@ -51,6 +51,7 @@ def _work(work: Callable[[], int], outer: int) -> None:
     try:
         for number in _ENDINGS:
             signal.signal(number, _interrupt_once)
+        processes.adopt_orphans()
         processes.die_with_parent(signal.SIGTERM)
         if os.getppid() == outer:
             code = work()
@@ -61,6 +62,8 @@ def _work(work: Callable[[], int], outer: int) -> None:
     except BaseException:  # noqa: BLE001  # this process ends here; nobody above it would tell
         sys.excepthook(*sys.exc_info())
     finally:
+        if os.getppid() != outer:  # nobody else is left to do it
+            processes.end_descendants(time.monotonic() + _CLEAN_UP_SECONDS)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

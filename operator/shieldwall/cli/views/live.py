@@ -12,7 +12,7 @@ from rich.text import Text
 
 from shieldwall.cli.terminal import printable
 from shieldwall.cli.views.phrases import exited_line, metrics, number
-from shieldwall.contract.records import Fate, Outcome
+from shieldwall.contract.records import Outcome
 from shieldwall.local import events
 from shieldwall.local.standing import FATE_SENTENCES, Standing, standing_of
 
@@ -91,11 +91,12 @@ class LiveView:
         if self._began is None:
             return Text("")
         done = self._status.round if self._status is not None else 0
+        title = Text(printable(f"{self._began.training} · {self._began.label}"), style="bold")
         grid = Table.grid(padding=(0, 1))
-        words = Text(printable(f"{self._began.training} · {self._began.label}"), style="bold")
         bar = ProgressBar(total=self._began.rounds, completed=done, width=_BAR)
-        grid.add_row(words, bar, Text(f"{done}/{self._began.rounds}"), Text(self._facts(), style="cyan"))
-        return grid
+        facts = Text(self._facts(), style="cyan", no_wrap=True, overflow="ellipsis")
+        grid.add_row(Text(" "), bar, Text(f"round {done}/{self._began.rounds}", no_wrap=True), facts)
+        return Group(title, grid)
 
     def _facts(self) -> str:
         if self._last is None or self._last.outcome is Outcome.REPEATED:
@@ -128,14 +129,17 @@ def client_table(
 def _cells(name: str, reply: ReplyRecord | None, online: bool, attack: str | None, rule: str) -> list[Text]:  # noqa: FBT001  # a fact
     title = Text(printable(name))
     if attack is not None:
-        title.append(f" ({attack})", style="dim")
+        title.append(f" ({printable(attack)})", style="dim")
     if reply is None:
-        return [title, Text("online" if online else "offline", style="" if online else "dim"), Text(""), Text("")]
+        return [title, Text("online" if online else "offline", style="" if online else "dim"), Text("")]
     standing = standing_of(reply, rule)
-    word = Text(standing.value, style=_STYLES[standing])
+    return [title, Text(standing.value, style=_STYLES[standing]), _detail(reply, standing)]
+
+
+def _detail(reply: ReplyRecord, standing: Standing) -> Text:
     if standing in {Standing.REJECTED, Standing.ABSENT}:
-        detail = printable(reply.detail or FATE_SENTENCES.get(Fate(reply.fate), ""))
-        return [title, word, Text(detail, style="dim", no_wrap=True, overflow="ellipsis"), Text("")]
-    norm = Text(f"norm {number(reply.norm)}" if reply.norm is not None else "")
-    cosine = Text(f"cos {number(reply.cosine)}" if reply.cosine is not None else "")
-    return [title, word, norm, cosine]
+        why = printable(reply.detail or FATE_SENTENCES[reply.fate])
+        return Text(why, style="dim", no_wrap=True, overflow="ellipsis")
+    norm = f"norm {number(reply.norm)}" if reply.norm is not None else ""
+    cosine = f"cos {number(reply.cosine)}" if reply.cosine is not None else ""
+    return Text(f"{norm}  {cosine}".strip(), no_wrap=True, overflow="ellipsis")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from shieldwall.contract.records import RoundRecord
 
-_BAR: Final = 20
+_BAR: Final = 12
 
 
 class _Line:
@@ -53,8 +53,7 @@ class _Line:
         if not self.round:
             return printable(self.waiting)
         counts = [(self.outvoted, "outvoted"), (self.rejected, "rejected")]
-        words = [f"{count} update{'s' if count > 1 else ''} {word}" for count, word in counts if count]
-        return "   ".join([self.accuracy, *words])
+        return "   ".join([self.accuracy, *(f"{count} {word}" for count, word in counts if count)])
 
 
 class Series:

@@ -60,15 +60,21 @@ class Pod:
         try:
             for supervisor in self._init:
                 if supervisor.sidecar:
-                    sidecars.append(asyncio.create_task(supervisor.run_forever()))
+                    sidecars.append(self._begin(supervisor))
                     await self._until_started(supervisor, sidecars[-1])
                 else:
                     await supervisor.run_to_completion()
-            main.extend(asyncio.create_task(supervisor.run_forever()) for supervisor in self._main)
+            main.extend(self._begin(supervisor) for supervisor in self._main)
             await asyncio.gather(*main, *sidecars)
         finally:
             await _cancel(main)
             await _cancel(sidecars)
+
+    def _begin(self, supervisor: Supervisor) -> asyncio.Task[None]:
+        """In the background; an end, which is a mistake in this program, wakes whoever waits."""
+        task = asyncio.create_task(supervisor.run_forever())
+        task.add_done_callback(lambda _: self._bell.ring())
+        return task
 
     async def _until_started(self, supervisor: Supervisor, running: asyncio.Task[None]) -> None:
         await self._bell.until(lambda: supervisor.state.started or running.done())

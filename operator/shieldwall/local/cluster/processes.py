@@ -24,6 +24,7 @@ _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _SWEEP_SECONDS: Final = 0.05
 _KILL_SWEEPS: Final = 200
+_REAP_SECONDS: Final = 0.2
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -95,8 +96,10 @@ class Program:
         """SIGKILL to everything in the session, again until nobody is left (who forks meanwhile is seen next time)."""
         for _ in range(_KILL_SWEEPS):
             if not self._signal_all(signal.SIGKILL):
-                return
-            self._popen.poll()
+                break
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(_REAP_SECONDS)
+        self._popen.poll()  # what ended by itself is still to be reaped
 
     def _signal_all(self, number: signal.Signals) -> bool:
         members = [one for one in snapshot() if one.session == self.pid and one.alive]

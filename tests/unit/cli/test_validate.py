@@ -1,0 +1,85 @@
+import json
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from shieldwall.cli.main import app
+
+RUNNER = CliRunner(env={"COLUMNS": "100", "TERM": "dumb"})
+
+
+def validate(*arguments):
+    return RUNNER.invoke(app, ["validate", *map(str, arguments)])
+
+
+def test_a_good_file_is_said_to_be_good(document, write):
+    path = write(document)
+    done = validate(path)
+    assert done.exit_code == 0
+    assert done.stdout == f"{path}: valid · digits · 5 clients · 3 rounds · FedTrimmedAvg, f = 1\n"
+    assert json.loads(validate(path, "-o", "json").stdout) == {"file": str(path), "valid": True, "problems": []}
+
+
+def test_every_problem_is_named_by_its_field(document, write):
+    document["spec"]["aggregation"] = {"rule": "Krum", "byzantine": 2}
+    document["spec"]["clients"][1]["name"] = "berlin"
+    document["spec"]["bogus"] = 1
+    path = write(document)
+    done = validate(path)
+    assert done.exit_code == 2
+    assert done.stdout.startswith(f"{path}: ")
+    for words in ("spec.bogus", "spec.clients[1].name"):
+        assert f"  {words}" in done.stdout
+    assert max(map(len, done.stdout.splitlines()[1:])) <= 100
+    found = json.loads(validate(path, "--output", "json").stdout)
+    assert not found["valid"]
+    assert {problem["field"] for problem in found["problems"]} >= {"spec.bogus", "spec.clients[1].name"}
+
+
+def test_krum_outside_its_theorem_is_refused_by_name(document, write):
+    document["spec"]["aggregation"] = {"rule": "Krum", "byzantine": 2}
+    done = validate(write(document))
+    assert done.exit_code == 2
+    assert "spec.aggregation.byzantine" in done.stdout
+    assert "2f" in done.stdout
+
+
+def test_a_syntax_error_has_its_line(tmp_path):
+    path = tmp_path / "training.yaml"
+    path.write_text("spec: [1\nx: }\n")
+    done = validate(path)
+    assert done.exit_code == 2
+    assert "1 problem\n" in done.stdout
+    assert "line 2" in done.stdout
+
+
+def test_a_missing_file_is_a_problem_of_the_input(tmp_path):
+    done = validate(tmp_path / "none.yaml")
+    assert done.exit_code == 2
+    assert "No such file" in done.stdout
+
+
+def test_nothing_in_a_file_moves_the_cursor(document, write):
+    document["spec"]["\x1b[2Jbogus"] = 1
+    document["metadata"]["name"] = "\x1b]0;title\x07"
+    done = validate(write(document))
+    assert done.exit_code == 2
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout
+
+
+def test_validating_loads_neither_kubernetes_nor_flower():
+    """It runs in editors and in hooks of Git: it has to start at once."""
+    program = "import sys, shieldwall.cli.main; print(*{name.split('.')[0] for name in sys.modules})"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert "shieldwall" in loaded
+    assert set(loaded) & {"kubernetes", "flwr", "numpy", "matplotlib", "httpx", "kopf", "cryptography"} == set()
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", ""])
+def test_colour_is_for_terminals_alone(document, write, variable):
+    document["spec"]["bogus"] = 1
+    done = RUNNER.invoke(app, ["validate", str(write(document))], env={variable or "X": "1"})
+    assert "\x1b[" not in done.stdout
