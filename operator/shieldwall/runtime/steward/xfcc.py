@@ -8,6 +8,7 @@ Format: Envoy, HTTP connection manager, "x-forwarded-client-cert".
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -34,8 +35,9 @@ class Element:
     """Its URI names."""
 
 
+@lru_cache(maxsize=1024)
 def parse(header: str) -> Element:
-    """Read the header's single element; raises MalformedHeaderError."""
+    """Read the header's single element, once for each text; raises MalformedHeaderError."""
     pairs = [_pair(part) for part in _split(header)]
     names = [name for name, _ in pairs]
     for name in names:
