@@ -107,11 +107,9 @@ def leaf(
     purpose: x509.ObjectIdentifier = CLIENT_AUTH,
     life: tuple[dt.timedelta, ...] = (-HOUR, HOUR),
     dns: str | None = None,
-    ip: str | None = None,
 ) -> Pair:
     names: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
     names += [x509.DNSName(dns)] if dns else []
-    names += [x509.IPAddress(ipaddress.ip_address(ip))] if ip else []
     return _sign(
         "leaf",
         issuer,
@@ -327,16 +325,11 @@ def _ready(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> b
     return admin(settings.paths.admin_socket, "/ready").status_code == 200
 
 
-def pod_local(ip: str) -> Pair:
+def put_local_certificate(paths: Paths, ip: str) -> None:
     """A pod-local certificate, as the pods' init makes it: its own issuer, for loopback only."""
     names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address(ip))])
-    return _sign(
-        "pod-local", None, [(x509.BasicConstraints(ca=True, path_length=0), True), (names, False)], (-HOUR, HOUR)
-    )
-
-
-def put_local_certificate(paths: Paths, ip: str) -> None:
-    local = pod_local(ip)
+    own = x509.BasicConstraints(ca=True, path_length=0)
+    local = _sign("pod-local", None, [(own, True), (names, False)], (-HOUR, HOUR))
     for file, content in ((paths.local_certificate, local.certificate_pem()), (paths.local_key, local.key_pem())):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(content)
@@ -381,7 +374,6 @@ class Make:
     prepare = staticmethod(prepare)
     running_server = staticmethod(running_server)
     until = staticmethod(until)
-    client_auth = CLIENT_AUTH
     server_auth = SERVER_AUTH
 
 
