@@ -3,7 +3,10 @@ import datetime as dt
 from shieldwall.contract.policy import Rule, RuntimePolicy
 from shieldwall.control.api.parse import parse_training
 from shieldwall.local.baseline import unprotected_policy
+from shieldwall.local.cluster.containers import Place, launch
 from shieldwall.local.cluster.templates import config_maps, pod_templates
+from shieldwall.local.cluster.users import UserEach
+from shieldwall.local.cluster.volumes import Directories
 from shieldwall.local.desk import Desk, Randomness, Shelves
 from shieldwall.local.planner import Planner, federation_of, leaf_lifetime, local_settings
 from shieldwall.local.preview import preview
@@ -74,3 +77,25 @@ def test_a_preview_shows_no_key_and_names_every_secret():
     assert {name for name, _ in shown.secrets} >= {"digits-ca", "digits-server-tls", "digits-superexec"}
     assert len(pod_templates(shown.objects)) == 7
     assert "BEGIN" not in repr(shown)
+
+
+def test_of_a_planned_client_only_the_proxy_and_the_supernode_get_at_keys(tmp_path):
+    """By the real plan: a trainer is in no group that opens a volume with a key."""
+    now = dt.datetime.now(dt.UTC)
+    one = planner(tmp_path / "desk", protected=True)
+    plan = one.plan(now)
+    users = UserEach(1000)
+    directories = Directories(tmp_path / "pods", tmp_path / "claims", tmp_path / "data")
+    for template in pod_templates(plan.objects):
+        if template.client is None:
+            continue
+        where = {volume.name: directories.of(template.name, volume) for volume in template.volumes}
+        place = Place(template.name, "default", "127.64.0.3", "127.64.0.2", tmp_path / "r", tmp_path, where, users, {})
+        spec = template.spec
+        every = {each.name: launch(each, spec, place, None) for each in (*spec.init_containers, *spec.containers)}
+        holders = {
+            key: {name for name, started in every.items() if users.group(where[key]) in started.groups}
+            for key in ("tls", "node", "local-tls")
+        }
+        assert holders == {"tls": {"proxy", "supernode"}, "node": {"supernode"}, "local-tls": {"init", "proxy"}}
+        assert len({every[name].user for name in ("proxy", "supernode", "trainer")}) == 3
