@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.contract.policy import RoundsPolicy
+from shieldwall.contract.policy import Mode, RoundsPolicy
 from shieldwall.contract.records import Phase
 from shieldwall.runtime.steward.flower import Run, RunStage
 from shieldwall.runtime.steward.run import FRUITLESS_RUNS, Observation, RunState, next_step
@@ -169,3 +169,30 @@ def test_whatever_happens_no_run_is_started_beside_another_or_without_need(obser
 def test_deciding_twice_decides_the_same():
     observation = seen(finished("failed"), released=1)
     assert step(TRAINING, observation) == step(TRAINING, observation)
+
+
+def wrapped(state, observation):
+    return next_step(state, observation, ROUNDS, NOW, Mode.WRAPPED)
+
+
+def test_a_wrapped_app_is_complete_when_it_ends_well_whatever_its_rounds():
+    found = wrapped(TRAINING, seen(finished("completed"), released=2))
+    assert (found.phase, found.message) == (Phase.COMPLETED, "The app ended after round 2.")
+    assert wrapped(found.state, seen(finished("completed"), released=2)).phase is Phase.COMPLETED
+
+
+def test_a_wrapped_app_that_fails_after_its_last_round_is_not_complete():
+    found = wrapped(TRAINING, seen(finished("failed", "no space left"), released=3))
+    assert found.phase is Phase.WAITING
+    assert found.state.fruitless == 1
+
+
+def test_a_wrapped_app_that_always_fails_is_given_up():
+    state, released = RunState(), 0
+    for number in range(FRUITLESS_RUNS):
+        released += 3
+        state = state.started(str(number), released)
+        found = wrapped(state, seen(finished("failed", "no space left", str(number)), released=released))
+        state = found.state
+    assert found.phase is Phase.FAILED
+    assert "no space left" in found.message

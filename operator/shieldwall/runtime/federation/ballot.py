@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from shieldwall.runtime.flower.inbox import Arrival
     from shieldwall.runtime.model import Model
 
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.5
+"""Each question costs the SuperLink a query of its database, and clients ask it for work every 3 s."""
 
 
 class Source(Protocol):

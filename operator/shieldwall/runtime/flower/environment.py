@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 FLOWER_ENVIRONMENT: Final[Mapping[str, str]] = {
     "FLWR_TELEMETRY_ENABLED": "0",
     "FLWR_DISABLE_UPDATE_CHECK": "1",
-    "FLWR_SUPEREXEC_TASK_POLL_INTERVAL": "0.2",  # its default of 1 s is half a second lost in each round
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from shieldwall.contract import ports
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str]) -> int:
     """Warm up, then fork a child for each task until told to stop."""
+    # Its default of 1 s is half a second lost in each round; shorter costs the SuperNode more than it saves.
+    os.environ.setdefault("FLWR_SUPEREXEC_TASK_POLL_INTERVAL", "0.5")
     paths = Paths.of_this_container()
     enter(paths.home)
     become(

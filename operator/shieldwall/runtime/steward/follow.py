@@ -64,7 +64,9 @@ class Follower:
     async def look(self) -> None:
         """Look once, decide and act."""
         seen = await self._observe()
-        step = next_step(self._office.run, seen, self._office.policy.rounds, self._clock())
+        step = next_step(
+            self._office.run, seen, self._office.policy.rounds, self._clock(), self._office.policy.app.mode
+        )
         if step.message != self._office.message:
             _LOG.info("%s: %s", step.phase.value, step.message)
         self._office.note_step(step)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from shieldwall.contract.policy import Mode
 from shieldwall.contract.records import Phase
 from shieldwall.runtime.steward.flower import RunStage
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from shieldwall.contract.policy import RoundsPolicy
     from shieldwall.runtime.steward.flower import Run
 
+_COMPLETED: Final = "completed"
 FRUITLESS_RUNS: Final = 5
 """So many runs in a row without a released round end the training."""
 _BACKOFF: Final = (0.0, 1.0, 5.0, 15.0, 30.0)
@@ -42,6 +44,8 @@ class RunState(BaseModel):
     """Unix seconds: no run starts earlier."""
     quorum_since: float | None = None
     """Unix seconds: since when enough clients are online."""
+    complete: bool = False
+    """A run ended by itself, with nothing left to do."""
     last_end: str = ""
     """How the last run ended, in Flower's words."""
 
@@ -87,21 +91,28 @@ class Step:
     start: bool = False
 
 
-def next_step(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float) -> Step:
-    """Decide what to do; the same arguments always give the same step. ``now``: Unix seconds."""
+def next_step(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float, mode: Mode = Mode.MANAGED) -> Step:
+    """Decide what to do; the same arguments always give the same step. ``now``: Unix seconds.
+
+    A managed training is complete with its last round. A wrapped one is when the user's ServerApp ends well: how many
+    rounds it runs, and what it does after them, is its own affair; when it fails it begins anew.
+    """
     if not seen.reachable:
         return Step(state, Phase.TRAINING if state.current else Phase.STARTING, "Flower's SuperLink does not answer.")
     if state.current is not None:
-        return _follow(state, seen, rounds, now)
-    return _before(state, seen, rounds, now)
+        return _follow(state, seen, rounds, now, mode)
+    return _before(state, seen, rounds, now, mode)
 
 
-def _follow(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float) -> Step:
+def _follow(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float, mode: Mode) -> Step:
     run = next((run for run in seen.runs if run.run_id == state.current), None)
     if run is not None and run.stage is not RunStage.FINISHED:
         return Step(state, Phase.TRAINING, _progress(run, seen, rounds))
-    ended = state.ended(_how(run), fruitful=seen.released > state.baseline, now=now)
-    return _before(ended, seen, rounds, now)
+    fruitful = mode is Mode.MANAGED and seen.released > state.baseline
+    ended = state.ended(_how(run), fruitful=fruitful, now=now)
+    if run is not None and run.result == _COMPLETED:
+        ended = ended.model_copy(update={"complete": True})
+    return _before(ended, seen, rounds, now, mode)
 
 
 def _how(run: Run | None) -> str:
@@ -110,9 +121,11 @@ def _how(run: Run | None) -> str:
     return f"{run.result}: {run.details}" if run.details else run.result
 
 
-def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float) -> Step:
-    if seen.released >= rounds.count:
+def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float, mode: Mode) -> Step:
+    if mode is Mode.MANAGED and seen.released >= rounds.count:
         return Step(state, Phase.COMPLETED, f"All {rounds.count} rounds are released.")
+    if state.complete:
+        return Step(state, Phase.COMPLETED, f"The app ended after round {seen.released}.")
     if (running := next((run for run in seen.runs if run.stage is not RunStage.FINISHED), None)) is not None:
         return Step(state.started(running.run_id, seen.released), Phase.TRAINING, _progress(running, seen, rounds))
     if state.fruitless >= FRUITLESS_RUNS:
