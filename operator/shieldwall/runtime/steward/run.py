@@ -110,7 +110,7 @@ def _follow(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
         return Step(state, Phase.TRAINING, _progress(run, seen, rounds))
     fruitful = mode is Mode.MANAGED and seen.released > state.baseline
     ended = state.ended(_how(run), fruitful=fruitful, now=now)
-    if run is not None and run.result == _COMPLETED:
+    if mode is Mode.WRAPPED and run is not None and run.result == _COMPLETED:
         ended = ended.model_copy(update={"complete": True})
     return _before(ended, seen, rounds, now, mode)
 
