@@ -16,10 +16,11 @@ from shieldwall.runtime.flower.messages import (
     ROUND_KEY,
     SEAL_KEY,
     RoundFacts,
-    decode_arrays,
+    decode_packed,
     manifest_of,
     only_arrays,
 )
+from shieldwall.runtime.flower.packing import pack, unpack
 from shieldwall.runtime.model import model_sha256
 
 if TYPE_CHECKING:
@@ -41,32 +42,42 @@ class SealingClientApp(ClientApp):
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer one message; raises UnsolicitedMessageError, SignerError or what the user's app raises."""
         facts = take_facts(message)
+        check_model(message, facts)
         reply = self.user(message, context)
         if reply.has_content():
             self.seal(reply, facts, context.node_id)
         return reply
 
     def seal(self, reply: Message, facts: RoundFacts, node_id: int) -> None:
-        """Add the signature over everything that the reply carries."""
+        """Pack the reply's arrays and add the signature over everything that it carries."""
         reply.content.pop(SEAL_KEY, None)
+        for name, arrays in reply.content.array_records.items():
+            reply.content[name] = pack(arrays)
         manifest = manifest_of(reply.content, facts, node_id, reply.metadata.reply_to_message_id)
         attestation = SignerClient(Paths.of_this_container().signer_socket).sign(manifest)
         reply.content[SEAL_KEY] = ConfigRecord(dict(attestation.to_record()))
 
 
 def take_facts(message: Message) -> RoundFacts:
-    """Take the round's facts out of ``message`` and check that the model in it is the one they name."""
+    """Take the round's facts out of ``message``; raises UnsolicitedMessageError."""
     record = message.content.pop(ROUND_KEY, None)
     if not isinstance(record, ConfigRecord):
         raise UnsolicitedMessageError("the message carries no round of Shieldwall")
     try:
-        facts = RoundFacts.from_record(record)
+        return RoundFacts.from_record(record)
     except (KeyError, ValueError) as error:
         raise UnsolicitedMessageError(f"the message's round cannot be read: {error}") from error
-    _, arrays = only_arrays(message.content)
-    if model_sha256(decode_arrays(arrays)) != facts.base_sha256:
+
+
+def check_model(message: Message, facts: RoundFacts) -> None:
+    """Unpack the arrays of ``message`` and check that they are the model that the round names.
+
+    Raises UnsolicitedMessageError or MalformedArraysError.
+    """
+    name, packed = only_arrays(message.content)
+    if model_sha256(decode_packed(packed)) != facts.base_sha256:
         raise UnsolicitedMessageError("the model in the message is not the one that the round names")
-    return facts
+    message.content[name] = unpack(packed)
 
 
 app = SealingClientApp()

@@ -28,7 +28,8 @@ from shieldwall.pki.pem import certificates_to_pem
 from shieldwall.runtime.attestation.sign import sign
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.flower.inbox import Arrival
-from shieldwall.runtime.flower.messages import ROUND_KEY, SEAL_KEY, RoundFacts, manifest_of
+from shieldwall.runtime.flower.messages import ROUND_KEY, SEAL_KEY, RoundFacts, decode_packed, manifest_of
+from shieldwall.runtime.flower.packing import pack
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUN_ID = 2**64 - 5
@@ -84,9 +85,9 @@ class Client:
     def answer(self, message):
         """A sealed reply, as the trainer makes it; SILENT for none."""
         self.facts = RoundFacts.from_record(message.content[ROUND_KEY])
-        base = {name: array.numpy() for name, array in message.content["arrays"].items()}
-        arrays = ArrayRecord(array_dict={name: Array(array) for name, array in self.train(base).items()})
-        content = RecordDict({"arrays": arrays, "metrics": MetricRecord({"num-examples": 10, "loss": 0.5})})
+        trained = self.train(decode_packed(message.content["arrays"]))
+        arrays = ArrayRecord(array_dict={name: Array(array) for name, array in trained.items()})
+        content = RecordDict({"arrays": pack(arrays), "metrics": MetricRecord({"num-examples": 10, "loss": 0.5})})
         reply = Message(content, reply_to=message)
         self.sign(reply)
         return self.finish(reply)

@@ -16,7 +16,8 @@ from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.inbox import Arrival
-from shieldwall.runtime.flower.messages import SEAL_KEY, RoundFacts
+from shieldwall.runtime.flower.messages import SEAL_KEY, RoundFacts, decode_packed
+from shieldwall.runtime.flower.packing import pack
 
 BASE = {"weights": np.zeros((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
 
@@ -76,8 +77,8 @@ def stop_signing(self, reply):
 
 
 def alter(self, reply):
-    arrays = {name: array.numpy() + np.float32(0.25) for name, array in reply.content["arrays"].items()}
-    reply.content["arrays"] = ArrayRecord(array_dict={name: Array(array) for name, array in arrays.items()})
+    arrays = {name: array + np.float32(0.25) for name, array in decode_packed(reply.content["arrays"]).items()}
+    reply.content["arrays"] = pack({name: Array(array) for name, array in arrays.items()})
     return reply
 
 
@@ -249,7 +250,15 @@ def send_no_arrays(self, message):
 def send_pickle(self, message):
     self.facts = RoundFacts.from_record(message.content["shieldwall.round"])
     arrays = {"weights": Array("object", (1,), "numpy.ndarray", b"\x80\x04not an array")}
-    reply = Message(RecordDict({"arrays": ArrayRecord(array_dict=arrays)}), reply_to=message)
+    reply = Message(RecordDict({"arrays": pack(arrays)}), reply_to=message)
+    self.sign(reply)
+    return reply
+
+
+def send_unpacked(self, message):
+    self.facts = RoundFacts.from_record(message.content["shieldwall.round"])
+    arrays = ArrayRecord(array_dict={name: Array(array) for name, array in BASE.items()})
+    reply = Message(RecordDict({"arrays": arrays}), reply_to=message)
     self.sign(reply)
     return reply
 
@@ -267,6 +276,7 @@ def send_rubble(self, message):
     [
         (send_no_arrays, Fate.MALFORMED),
         (send_pickle, Fate.MALFORMED),
+        (send_unpacked, Fate.MALFORMED),
         (send_rubble, Fate.MALFORMED),
         (send_error, Fate.CLIENT_ERROR),
     ],

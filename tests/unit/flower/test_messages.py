@@ -10,13 +10,13 @@ from hypothesis.extra import numpy as npst
 from shieldwall.runtime.attestation.manifest import encode
 from shieldwall.runtime.flower.messages import (
     SEAL_KEY,
-    MalformedReplyError,
     RoundFacts,
     claimed_examples,
     decode_array,
     manifest_of,
     only_arrays,
 )
+from shieldwall.runtime.flower.packing import MalformedArraysError
 
 FACTS = RoundFacts("uid", str(2**64 - 1), 3, 1, "ab" * 32, "cd" * 32)
 DTYPES = st.sampled_from([np.float32, np.float64, np.float16, np.int64, np.uint8, np.bool_])
@@ -35,7 +35,7 @@ def test_an_array_is_decoded_to_itself_without_a_copy(array):
 @given(st.binary(max_size=300), st.booleans())
 def test_bytes_that_are_no_array_are_refused_and_never_raise_anything_else(data, with_magic):
     prefix = b"\x93NUMPY\x01\x00" if with_magic else b""
-    with pytest.raises(MalformedReplyError):
+    with pytest.raises(MalformedArraysError):
         decode_array(Array("float32", (2,), "numpy.ndarray", prefix + data))
 
 
@@ -59,7 +59,7 @@ def saved(array, **options):
     ],
 )
 def test_an_array_that_lies_about_itself_is_refused(array):
-    with pytest.raises(MalformedReplyError):
+    with pytest.raises(MalformedArraysError):
         decode_array(array)
 
 
@@ -115,5 +115,5 @@ def test_claimed_examples_are_a_number_or_nothing(value, expected):
 @pytest.mark.parametrize("count", [0, 2])
 def test_a_reply_has_exactly_one_array_record(count):
     records = {f"a{position}": ArrayRecord() for position in range(count)}
-    with pytest.raises(MalformedReplyError):
+    with pytest.raises(MalformedArraysError):
         only_arrays(RecordDict(records))

@@ -15,10 +15,11 @@ from shieldwall.local.attackers.labels import flip_labels
 from shieldwall.local.attackers.updates import POISONS
 from shieldwall.runtime import clientapp
 from shieldwall.runtime.flower import trainer
-from shieldwall.runtime.flower.messages import SEAL_KEY, RoundFacts, decode_arrays, only_arrays
+from shieldwall.runtime.flower.messages import SEAL_KEY, RoundFacts, decode_packed, only_arrays
+from shieldwall.runtime.flower.packing import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from flwr.app import Context, Message
@@ -37,7 +38,7 @@ class AttackingClientApp(clientapp.SealingClientApp):
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Remember the model that was sent, then answer as an attacker does."""
-        self._base = decode_arrays(only_arrays(message.content)[1])
+        self._base = decode_packed(only_arrays(message.content)[1])
         return super().__call__(message, context)
 
     def seal(self, reply: Message, facts: RoundFacts, node_id: int) -> None:
@@ -49,8 +50,8 @@ class AttackingClientApp(clientapp.SealingClientApp):
             self._check_labels()
         if (poison := POISONS.get(self._kind)) is not None:
             name, record = only_arrays(reply.content)
-            poisoned = poison(self._base, decode_arrays(record), np.random.default_rng())
-            reply.content[name] = ArrayRecord(array_dict={key: Array(value) for key, value in poisoned.items()})
+            honest = {key: array.numpy() for key, array in record.items()}
+            reply.content[name] = _record(poison(self._base, honest, np.random.default_rng()))
         if self._kind is AttackKind.REPLAYED and self._memory.exists():
             stored = RecordDictProto.FromString(self._memory.read_bytes())
             reply.content = recorddict_from_proto(stored)
@@ -63,12 +64,15 @@ class AttackingClientApp(clientapp.SealingClientApp):
             reply.content.pop(SEAL_KEY)
         elif self._kind is AttackKind.ALTERED:
             name, record = only_arrays(reply.content)
-            arrays = {
-                key: np.add(value, _ALTERATION, dtype=value.dtype) for key, value in decode_arrays(record).items()
-            }
-            reply.content[name] = ArrayRecord(array_dict={key: Array(value) for key, value in arrays.items()})
+            signed = decode_packed(record)
+            altered = {key: np.add(value, _ALTERATION, dtype=value.dtype) for key, value in signed.items()}
+            reply.content[name] = pack(_record(altered))
         elif self._kind is AttackKind.REPLAYED:
             self._memory.write_bytes(recorddict_to_proto(reply.content).SerializeToString())
+
+
+def _record(arrays: Mapping[str, NDArray[Any]]) -> ArrayRecord:
+    return ArrayRecord(array_dict={name: Array(array) for name, array in arrays.items()})
 
 
 def run_trainer(kind: AttackKind) -> int:

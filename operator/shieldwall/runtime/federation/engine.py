@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from flwr.app import RecordDict
+
 from shieldwall.contract.records import OpenRound, Outcome, RoundRecord
 from shieldwall.pki.pem import certificates_from_pem
 from shieldwall.runtime.aggregation import (
@@ -18,7 +20,8 @@ from shieldwall.runtime.aggregation import (
 from shieldwall.runtime.federation.ballot import Ballot, hold
 from shieldwall.runtime.federation.judge import Admitted, Asked, Court
 from shieldwall.runtime.flower.inbox import Inbox
-from shieldwall.runtime.flower.messages import ROUND_KEY, RoundFacts
+from shieldwall.runtime.flower.messages import ROUND_KEY, RoundFacts, only_arrays
+from shieldwall.runtime.flower.packing import pack
 from shieldwall.runtime.model import InvalidModelError, Model, step
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from flwr.app import Message
+    from flwr.app import ArrayRecord, Message
     from flwr.superlink.grid.http_grid import HttpGrid
 
     from shieldwall.contract.policy import RuntimePolicy
@@ -120,8 +123,12 @@ class Engine:
         )
 
     def _send(self, question: Question, facts: RoundFacts) -> dict[str, Asked]:
+        packed: dict[int, ArrayRecord] = {}
         for message in question.messages:
-            message.content[ROUND_KEY] = facts.to_record()
+            name, arrays = only_arrays(message.content)
+            if id(arrays) not in packed:
+                packed[id(arrays)] = pack(arrays)
+            message.content = RecordDict({**message.content, name: packed[id(arrays)], ROUND_KEY: facts.to_record()})
         ids = self.grid.push_messages(question.messages)
         nodes = [message.metadata.dst_node_id for message in question.messages]
         return {

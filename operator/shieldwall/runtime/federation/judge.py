@@ -17,14 +17,14 @@ from shieldwall.runtime.attestation.sign import (
     check,
 )
 from shieldwall.runtime.flower.messages import (
-    MalformedReplyError,
     RoundFacts,
     claimed_examples,
-    decode_arrays,
+    decode_packed,
     manifest_of,
     only_arrays,
     sealed,
 )
+from shieldwall.runtime.flower.packing import MalformedArraysError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,8 @@ class Court:
         """Check that the reply holds an update of ``base`` that may be aggregated."""
         try:
             _, record = only_arrays(reply.message.content)
-            arrays = decode_arrays(record)
-        except MalformedReplyError as error:
+            arrays = decode_packed(record)
+        except MalformedArraysError as error:
             return Refused(Fate.MALFORMED, str(error)[:300])
         update = check_update(arrays, base, self.policy.aggregation)
         if isinstance(update, Refusal):

@@ -21,10 +21,10 @@ from shieldwall.runtime.federation.members import members
 from shieldwall.runtime.flower.messages import (
     EXAMPLES_KEY,
     SEAL_KEY,
-    MalformedReplyError,
-    decode_arrays,
+    decode_array,
     only_arrays,
 )
+from shieldwall.runtime.flower.packing import MalformedArraysError, unpack
 from shieldwall.runtime.model import InvalidModelError, Model
 
 if TYPE_CHECKING:
@@ -163,8 +163,8 @@ def _common_model(messages: list[Message]) -> Model:
     if any(next(iter(record.values())).object_id != first.object_id for record in records[1:]):
         raise UnsafeStrategyError("the strategy sends different models to different clients")
     try:
-        return Model.of(decode_arrays(first))
-    except (MalformedReplyError, InvalidModelError) as error:
+        return Model.of({name: decode_array(array) for name, array in first.items()})
+    except (MalformedArraysError, InvalidModelError) as error:
         raise UnsafeStrategyError(f"the strategy's arrays are no model: {error}") from error
 
 
@@ -174,11 +174,21 @@ def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None) -> Messa
     if isinstance(verdict, Refused):
         return _error(sent, verdict.detail)
     if conclusion is None:
-        verdict.message.content.pop(SEAL_KEY, None)
-        return verdict.message
+        return _opened(verdict.message, sent)
     if conclusion.model is None:
         return _error(sent, conclusion.reason)
     return _with_aggregate(verdict.message, conclusion.model)
+
+
+def _opened(message: Message, sent: Message) -> Message:
+    """A reply without an update as its client's app made it; its arrays, if it has any, by name again."""
+    try:
+        for name, arrays in message.content.array_records.items():
+            message.content[name] = unpack(arrays)
+    except MalformedArraysError as error:
+        return _error(sent, str(error))
+    message.content.pop(SEAL_KEY, None)
+    return message
 
 
 def _error(sent: Message, reason: str) -> Message:

@@ -15,12 +15,15 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from shieldwall.runtime.attestation.digest import records_digest, tree_digest
 from shieldwall.runtime.attestation.manifest import ArrayEntry, Manifest, sorted_entries
 from shieldwall.runtime.attestation.sign import Attestation
+from shieldwall.runtime.flower.packing import MalformedArraysError, parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flwr.app import Array
     from numpy.typing import NDArray
+
+    from shieldwall.runtime.flower.packing import Part
 
 ROUND_KEY: Final = "shieldwall.round"
 SEAL_KEY: Final = "shieldwall.seal"
@@ -31,10 +34,6 @@ EXAMPLES_KEY: Final = "num-examples"
 
 _NPY: Final = "numpy.ndarray"
 _HEADER_BYTES: Final = 4096
-
-
-class MalformedReplyError(ValueError):
-    """A reply's records are not what a reply has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,40 +120,41 @@ def _values(content: RecordDict) -> dict[str, Mapping[str, Any]]:
     return {**metrics, **configs}
 
 
-def decode_array(array: Array) -> NDArray[np.generic]:
+def decode_array(array: Array | Part) -> NDArray[np.generic]:
     """The array without a copy: a read-only view on its bytes after the .npy header (NumPy format 1 to 3).
 
-    Raises MalformedReplyError if the bytes are not exactly one C-ordered array of a plain number type, or if the
+    Raises MalformedArraysError if the bytes are not exactly one C-ordered array of a plain number type, or if the
     header and Flower's own fields disagree.
     """
     if array.stype != _NPY:
-        raise MalformedReplyError(f"array of serialisation {array.stype!r}, expected {_NPY}")
-    stream = BytesIO(array.data[:_HEADER_BYTES])
+        raise MalformedArraysError(f"array of serialisation {array.stype!r}, expected {_NPY}")
+    data = memoryview(array.data)
+    stream = BytesIO(data[:_HEADER_BYTES])
     try:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream, max_header_size=_HEADER_BYTES)
     except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError) as error:
-        raise MalformedReplyError(f"not a NumPy array: {error}"[:200]) from error
+        raise MalformedArraysError(f"not a NumPy array: {error}"[:200]) from error
     if dtype.hasobject or dtype.kind not in "fiub" or (fortran and len(shape) > 1):
-        raise MalformedReplyError(f"an array of {dtype}, {'Fortran' if fortran else 'C'} order is not accepted")
+        raise MalformedArraysError(f"an array of {dtype}, {'Fortran' if fortran else 'C'} order is not accepted")
     if tuple(array.shape) != shape or str(dtype) != array.dtype:
-        raise MalformedReplyError("the array's header and Flower's fields disagree")
+        raise MalformedArraysError("the array's header and Flower's fields disagree")
     expected = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    body = memoryview(array.data)[stream.tell() :]
+    body = data[stream.tell() :]
     if len(body) != expected:
-        raise MalformedReplyError(f"the array has {len(body)} bytes where its shape needs {expected}")
+        raise MalformedArraysError(f"the array has {len(body)} bytes where its shape needs {expected}")
     return np.frombuffer(body, dtype=dtype).reshape(shape)
 
 
-def decode_arrays(record: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
-    """All arrays of a record, in its order; raises MalformedReplyError."""
-    return {name: decode_array(array) for name, array in record.items()}
+def decode_packed(record: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:
+    """All arrays of a pack, by name and in its order; raises MalformedArraysError."""
+    return {part.name: decode_array(part) for part in parts(record)}
 
 
 def only_arrays(content: RecordDict) -> tuple[str, ArrayRecord]:
-    """Name and record of the one ArrayRecord; raises MalformedReplyError when there is not exactly one."""
+    """Name and record of the one ArrayRecord; raises MalformedArraysError when there is not exactly one."""
     records = content.array_records
     if len(records) != 1:
-        raise MalformedReplyError(f"the reply has {len(records)} array records where one is expected")
+        raise MalformedArraysError(f"the message has {len(records)} array records where one is expected")
     return next(iter(records.items()))
