@@ -106,6 +106,11 @@ def is_registered(status: StewardStatus | None) -> bool:
     return status is not None and all(client.node_id is not None for client in status.clients)
 
 
+def is_online(status: StewardStatus | None, client: str) -> bool:
+    """Whether the client's node has spoken lately."""
+    return status is not None and any(each.name == client and each.online for each in status.clients)
+
+
 def progress_of(status: StewardStatus | None) -> tuple[object, ...]:
     """What changes as long as a training gets on."""
     if status is None:

@@ -11,7 +11,7 @@ from shieldwall.contract.records import Phase
 from shieldwall.local import certificates, events
 from shieldwall.local.attackers import disguise
 from shieldwall.local.cluster.templates import pod_templates
-from shieldwall.local.follow import Follower, is_over, is_registered, progress_of
+from shieldwall.local.follow import Follower, is_online, is_over, is_registered, progress_of
 from shieldwall.local.steward_api import Whereabouts
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ _SERVER_SECONDS: Final = 180.0
 _REGISTER_SECONDS: Final = 120.0
 _PATIENCE_SECONDS: Final = 300.0
 """So long nothing may change beyond a round's own time-out."""
-_CLIENT_SECONDS: Final = 90.0
-"""So long a starting client pod holds its place among those that start."""
+_CLIENT_SECONDS: Final = 20.0
+"""So long at most a starting client pod holds its place among those that start."""
 _STARTING: Final = 4
 """Client pods that start at once: each spends seconds of computing on imports."""
 _RESTARTS: Final = 6
@@ -126,15 +126,16 @@ class Stages:
         await asyncio.gather(*(self._start_client(template, contents, slots) for template in templates))
 
     async def _start_client(self, template: PodTemplate, contents: Contents, slots: asyncio.Semaphore) -> None:
-        kind = self._crew.attackers.get(template.client or "")
+        name = template.client or ""
+        kind = self._crew.attackers.get(name)
         async with slots:
             other = partial(disguise, kind) if kind is not None else None
             pod = self._crew.kubelet.add(template, contents, self._crew.now(), other)
             try:
                 async with asyncio.timeout(_CLIENT_SECONDS):
-                    await self._bell.until(lambda: self._checked(pod.ready or pod.restarts > 0))
+                    await self._bell.until(lambda: self._checked(is_online(self._status, name) or pod.restarts > 0))
             except TimeoutError:
-                return  # the rounds do without it, as long as enough others reply
+                return  # it is slow, or kept out: the next one need not wait for it
 
     async def _until_over(self) -> None:
         patience = _PATIENCE_SECONDS + self._crew.round_seconds

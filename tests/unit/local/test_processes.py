@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -29,6 +30,20 @@ while :; do sleep 1000; done
 """
 
 
+@contextlib.asynccontextmanager
+async def reading(fifo):
+    """What is written to the pipe; it ends when the last program that holds it is gone."""
+    reader = asyncio.StreamReader()
+    pipe = os.fdopen(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
+    )
+    try:
+        yield reader
+    finally:
+        transport.close()
+
+
 def launch(tmp_path, *argv):
     return Launch(argv=argv, env={"PATH": os.environ["PATH"]}, cwd=tmp_path, log=tmp_path / "log")
 
@@ -56,21 +71,29 @@ async def test_a_stopped_program_leaves_nothing_behind(tmp_path, fifo):
     adopt_orphans()
     programs = Programs()
     program = programs.start(launch(tmp_path, "sh", "-c", FORKING, "sh", str(fifo)))
-    with fifo.open() as pipe:
-        assert await asyncio.to_thread(pipe.readline) == "up\n"
+    async with reading(fifo) as pipe:
+        assert await pipe.readline() == b"up\n"
         assert await program.stop(grace=0.1) == -signal.SIGKILL
         while programs.end_strays():
             pass
-        assert await asyncio.to_thread(pipe.read) == ""
+        assert await pipe.read() == b""
     assert not [entry for entry in descendants(os.getpid(), snapshot()) if entry.alive]
+
+
+async def test_children_of_a_stopped_program_end_with_it(tmp_path, fifo):
+    program = Programs().start(launch(tmp_path, "sh", "-c", 'exec 3>"$0"; sleep 1000 & echo up >&3; wait', str(fifo)))
+    async with reading(fifo) as pipe:
+        await pipe.readline()
+        await program.stop(grace=60)
+        assert await pipe.read() == b""
 
 
 async def test_a_program_that_obeys_is_not_killed(tmp_path, fifo):
     program = Programs().start(
         launch(tmp_path, "sh", "-c", 'trap "exit 3" TERM; echo up > "$1"; read x < "$1"', "sh", str(fifo))
     )
-    with fifo.open() as pipe:
-        await asyncio.to_thread(pipe.readline)
+    async with reading(fifo) as pipe:
+        await pipe.readline()
     begin = time.monotonic()
     assert await program.stop(grace=60) in {3, -signal.SIGTERM}
     assert time.monotonic() - begin < 30
@@ -87,10 +110,10 @@ time.sleep(1000)
 
 async def test_programs_die_with_a_runner_that_is_killed(tmp_path, fifo):
     runner = await asyncio.create_subprocess_exec(sys.executable, "-c", RUNNER, str(tmp_path), str(fifo))
-    with fifo.open() as pipe:
-        assert int(await asyncio.to_thread(pipe.readline)) > 0
+    async with reading(fifo) as pipe:
+        assert int(await pipe.readline()) > 0
         runner.kill()
-        assert await asyncio.to_thread(pipe.read) == ""  # the program's end of the pipe is closed: it is gone
+        assert await pipe.read() == b""  # the program's end of the pipe is closed: it is gone
     await runner.wait()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.local.outcome import End
 from shieldwall.local.report.facts import attackers_out, refused_handshakes, refused_requests, totals
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from shieldwall.local.outcome import RunOutcome
+
+
+_VISIBLE: Final = 0.05
+"""Fewer percentage points than this are shown as 0.0."""
 
 
 def number(value: float | None) -> str:
@@ -87,10 +91,11 @@ def comparison(runs: Sequence[RunOutcome]) -> str | None:
         return None
     attackers = _kinds(held)
     points = 100 * (calm.accuracy - held.accuracy)
-    close = f"{abs(points):.1f} points {'below' if points >= 0 else 'above'} its run without attackers"
+    side = "below" if points > 0 else "above"
+    close = "the same as" if abs(points) < _VISIBLE else f"{abs(points):.1f} points {side}"
     return (
         f"Without protection, {attackers} leave a model of accuracy {number(bare.accuracy)}. "
-        f"Shieldwall, under the same attack, reaches {number(held.accuracy)}, {close}."
+        f"Shieldwall, under the same attack, reaches {number(held.accuracy)}, {close} its run without attackers."
     )
 
 
