@@ -15,6 +15,7 @@ from rich.table import Table
 from shieldwall.cli.exit_codes import ExitCode
 from shieldwall.cli.terminal import console, printable
 from shieldwall.cli.training_file import BadFileError, read_training
+from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, show_problems
 from shieldwall.cli.views.phrases import number
 from shieldwall.cli.views.series import LiveSeries, PlainSeries
@@ -23,6 +24,7 @@ from shieldwall.local.attacks import Attack, TooManyAttackersError, assign
 from shieldwall.local.cluster.addresses import NoFreeBlockError
 from shieldwall.local.guard import guarded
 from shieldwall.local.outcome import End
+from shieldwall.local.preflight import MissingModuleError
 from shieldwall.local.report import write_report
 from shieldwall.local.report.facts import totals
 from shieldwall.local.report.sentences import comparison, seconds
@@ -78,7 +80,7 @@ def demo(rounds: int, output: Path, file: Path | None) -> ExitCode | int:
     except TooManyAttackersError as error:
         console(stderr=True).print(f"shieldwall demo: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
-    return guarded(lambda: _demo(training, path.resolve().parent, output))
+    return guarded(lambda: told(lambda: _demo(training, path.resolve().parent, output)))
 
 
 def _demo(training: Training, app: Path, output: Path) -> int:
@@ -98,7 +100,7 @@ def _demo(training: Training, app: Path, output: Path) -> int:
                 outcomes.append(asyncio.run(run_training(job, view.show)))
                 if outcomes[-1].end is not End.COMPLETED:
                     break
-    except NoFreeBlockError as error:
+    except (NoFreeBlockError, MissingModuleError) as error:
         console(stderr=True).print(f"shieldwall demo: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     files = write_report(outcomes, output / "report.html")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-import traceback
 from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
@@ -13,7 +10,8 @@ import typer
 
 import shieldwall
 from shieldwall.cli.exit_codes import ExitCode
-from shieldwall.cli.terminal import console, printable
+from shieldwall.cli.terminal import console
+from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, validate
 
 _PLUGIN: Final = "kubectl-shieldwall"
@@ -94,25 +92,14 @@ def version_command() -> None:
 
 
 def main() -> NoReturn:
-    """The entry point. Errors never end in a traceback: unexpected ones are written to a file that is named."""
+    """The entry point."""
     name = Path(sys.argv[0]).name
+    sys.exit(told(lambda: _invoke("kubectl shieldwall" if name == _PLUGIN else "shieldwall")))
+
+
+def _invoke(name: str) -> int:
     try:
-        app(prog_name="kubectl shieldwall" if name == _PLUGIN else "shieldwall")
-    except BrokenPipeError:
-        # Whoever read the output has gone; Python's own flush at exit would fail on it again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(ExitCode.FAILED)
-    except Exception as error:  # noqa: BLE001  # the last resort
-        _tell_unexpected(error)
-    sys.exit(ExitCode.FAILED)
-
-
-def _tell_unexpected(error: Exception) -> None:
-    handle, path = tempfile.mkstemp(prefix="shieldwall-error-", suffix=".log", text=True)
-    with os.fdopen(handle, "w", encoding="utf-8") as log:
-        traceback.print_exception(error, file=log)
-    screen = console(stderr=True)
-    screen.print(
-        f"shieldwall: something unexpected happened: {printable(str(error)) or type(error).__name__}", style="red"
-    )
-    screen.print(f"The details are in {path}.")
+        app(prog_name=name)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else ExitCode.DONE
+    return ExitCode.DONE

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.cli.exit_codes import ExitCode
 from shieldwall.cli.terminal import console, printable
 from shieldwall.cli.training_file import BadFileError, read_training
+from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, show_problems
 from shieldwall.cli.views import lines, live, plain
 from shieldwall.local.attacks import Attack, InvalidAttackError, TooManyAttackersError, assign
@@ -20,6 +21,7 @@ from shieldwall.local.cluster.addresses import NoFreeBlockError
 from shieldwall.local.desk import ForeignDirectoryError
 from shieldwall.local.guard import guarded
 from shieldwall.local.outcome import End
+from shieldwall.local.preflight import MissingModuleError
 from shieldwall.local.report import write_report
 from shieldwall.local.runner import Job, run_training
 
@@ -64,7 +66,7 @@ def run(options: RunOptions) -> ExitCode | int:
         keep=options.keep.resolve() if options.keep is not None else None,
     )
     report = options.report or results / "report.html"
-    return guarded(lambda: _run_and_report(job, report, json=options.json))
+    return guarded(lambda: told(lambda: _run_and_report(job, report, json=options.json)))
 
 
 def label(training: Training, attacks: tuple[Attack, ...]) -> str:
@@ -76,7 +78,7 @@ def label(training: Training, attacks: tuple[Attack, ...]) -> str:
 def _run_and_report(job: Job, report: Path, *, json: bool) -> int:
     try:
         outcome = _run_with_view(job, json=json)
-    except (NoFreeBlockError, ForeignDirectoryError) as error:
+    except (NoFreeBlockError, ForeignDirectoryError, MissingModuleError) as error:
         console(stderr=True).print(f"shieldwall: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     files = write_report((outcome,), report)

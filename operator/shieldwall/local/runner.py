@@ -17,12 +17,13 @@ from shieldwall.local.cluster.addresses import reserve
 from shieldwall.local.cluster.containers import base_environment
 from shieldwall.local.cluster.kubelet import Site, kubelet
 from shieldwall.local.cluster.supervisor import Pace
-from shieldwall.local.cluster.users import OneUser, choose
+from shieldwall.local.cluster.users import OneUser, UserEach, choose
 from shieldwall.local.desk import Desk, Randomness, Shelves
 from shieldwall.local.layout import laid_out
 from shieldwall.local.notebook import Notebook, Subject, container_facts, save_model
 from shieldwall.local.outcome import End
 from shieldwall.local.planner import Planner, federation_of, leaf_lifetime, local_settings
+from shieldwall.local.preflight import require_app
 from shieldwall.local.stages import Crew, RunFailedError, Stages
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ class Job:
 async def run_training(job: Job, listen: Callable[[events.Event], None]) -> RunOutcome:
     """Run ``job`` to its end; SIGINT, SIGTERM and SIGHUP end it early, with everything it started.
 
-    Raises TooManyAttackersError, NoFreeBlockError and ForeignDirectoryError before anything is started.
+    Raises TooManyAttackersError, NoFreeBlockError, MissingModuleError and ForeignDirectoryError before anything is
+    started.
     """
     attackers = assign([client.name for client in job.training.spec.clients], job.attacks)
     with reserve(os.getpid()) as block, laid_out(job.results, job.keep) as layout:
@@ -77,6 +79,8 @@ async def _run(
 ) -> RunOutcome:
     base = base_environment(job.app, os.environ)
     users = choose(block.index, (job.app,), (layout.state, layout.scratch), base)
+    own_user = users.user("preflight", 0) if isinstance(users, UserEach) else None
+    require_app(job.training, job.app, base, own_user)
     federation = federation_of(job.training)
     desk = Desk(Shelves(layout.secrets), federation, leaf_lifetime(job.training), Randomness())
     planner = Planner(job.training, local_settings(), desk, protected=job.protected)
@@ -93,6 +97,7 @@ async def _run(
             listen=listen,
             attackers=attackers,
             now=lambda: datetime.now(UTC),
+            logs=layout.logs,
             round_seconds=job.training.spec.rounds.timeout_seconds,
         )
         with _signals_restored():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.contract.records import Phase
+from shieldwall.contract.records import Outcome, Phase
 from shieldwall.local import certificates, events
 from shieldwall.local.attackers import disguise
 from shieldwall.local.cluster.templates import pod_templates
@@ -17,6 +18,7 @@ from shieldwall.local.steward_api import Whereabouts
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
     from datetime import datetime
+    from pathlib import Path
 
     from shieldwall.contract.identity import Federation
     from shieldwall.contract.records import StewardStatus
@@ -39,6 +41,9 @@ _STARTING: Final = 4
 """Client pods that start at once: each spends seconds of computing on imports."""
 _RESTARTS: Final = 6
 """So often a container of the server or the aggregator may end before the run is given up: about a minute."""
+_CLIENT_RESTARTS: Final = 4
+"""So often a container of every honest client may end before the first round: a quarter of a minute."""
+_LAST_BYTES: Final = 4096
 _RENEWAL_SECONDS: Final = 30.0
 _SUPERLINK: Final = "superlink"
 
@@ -59,6 +64,8 @@ class Crew:
     listen: Callable[[events.Event], None]
     attackers: Mapping[str, AttackKind]
     now: Callable[[], datetime]
+    logs: Path
+    """``<logs>/<pod>/<container>.log``."""
     round_seconds: float
     """The time-out of a round."""
 
@@ -71,6 +78,18 @@ def split(templates: list[PodTemplate]) -> tuple[PodTemplate, list[PodTemplate],
     return servers[0], [template for template in own if template is not servers[0]], clients
 
 
+def last_line(log: Path) -> str:
+    """The last line that a program wrote; empty when it said nothing."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(stream.tell() - _LAST_BYTES, 0))
+            lines = stream.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
 class Stages:
     """Takes a run through its stages."""
 
@@ -79,6 +98,7 @@ class Stages:
         self._bell = crew.kubelet.bell
         self._follower = Follower(crew.notebook, crew.listen, self._bell.ring)
         self._essential: list[Pod] = []
+        self._clients: dict[str, Pod] = {}
         self._background: list[asyncio.Task[None]] = []
 
     async def run(self) -> str:
@@ -130,7 +150,7 @@ class Stages:
         kind = self._crew.attackers.get(name)
         async with slots:
             other = partial(disguise, kind) if kind is not None else None
-            pod = self._crew.kubelet.add(template, contents, self._crew.now(), other)
+            pod = self._clients[name] = self._crew.kubelet.add(template, contents, self._crew.now(), other)
             try:
                 async with asyncio.timeout(_CLIENT_SECONDS):
                     await self._bell.until(lambda: self._checked(is_online(self._status, name) or pod.restarts > 0))
@@ -162,14 +182,25 @@ class Stages:
             if task.done() and not task.cancelled():
                 task.result()
         for pod in self._essential:
-            for state in pod.containers:
-                if state.restarts >= _RESTARTS:
-                    where = f"logs/{pod.name}/{state.name}.log"
-                    code = state.exits[-1]
-                    raise RunFailedError(
-                        f"{pod.name} keeps ending: {state.name} exited with {code} again; see {where}."
-                    )
+            self._give_up(pod, _RESTARTS)
+        honest = [pod for client, pod in self._clients.items() if client not in self._crew.attackers]
+        if honest and not self._released and all(pod.worst.restarts >= _CLIENT_RESTARTS for pod in honest):
+            self._give_up(honest[0], _CLIENT_RESTARTS)
         return value
+
+    def _give_up(self, pod: Pod, restarts: int) -> None:
+        """Raise RunFailedError, with the container's last words, if one of the pod's ended too often."""
+        state = pod.worst
+        if state.restarts < restarts:
+            return
+        log = self._crew.logs / pod.name / f"{state.name}.log"
+        words = last_line(log)
+        ended = f"{pod.name} keeps ending: {state.name} exited with {state.exits[-1]} again; see {log}."
+        raise RunFailedError(f"{ended} Its last words: {words}" if words else ended)
+
+    @property
+    def _released(self) -> bool:
+        return any(record.outcome is Outcome.RELEASED for record in self._crew.notebook.records)
 
     @property
     def _status(self) -> StewardStatus | None:

@@ -66,7 +66,7 @@ def test_line_by_line(story):
     for event in story:
         view.show(event)
     assert console.file.getvalue().splitlines() == [
-        "digits · FedTrimmedAvg, 1 replayed attacker · 3 clients · 3 rounds · attacking: leipzig (replayed)",
+        "digits · FedTrimmedAvg, 1 replayed attacker · 3 clients · 3 rounds · attacking: leipzig (replayed) · files in /x",
         "Starting the server.",
         "Not started as root.",
         "1 of 3 clients are online.",
@@ -82,7 +82,7 @@ def test_a_container_that_ends_all_the_time_is_not_news_all_the_time():
     view = PlainView(console)
     for restarts in range(1, 10):
         view.show(events.Exited(pod="p", container="c", code=-9, restarts=restarts, log="l"))
-    assert len(console.file.getvalue().splitlines()) == 3
+    assert len(console.file.getvalue().splitlines()) == 2
     assert "ended by signal 9" in console.file.getvalue()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.cli.terminal import printable
 from shieldwall.cli.views.phrases import exited_line, metrics, round_line, standings
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from shieldwall.local.outcome import RunOutcome
 
-_LOUD_RESTARTS = 3
-"""An attacker's pod may end again and again: the first few times are news."""
+_NEWS: Final = frozenset({1, 4})
+"""A container may end again and again: the first time is news, and that it goes on."""
 
 
 class PlainView:
@@ -39,11 +39,12 @@ class PlainView:
                 self._rounds = event.rounds
                 attackers = ", ".join(f"{client} ({kind})" for client, kind in event.attackers.items())
                 begun = f"{event.training} · {event.label} · {len(event.clients)} clients · {event.rounds} rounds"
-                return f"{begun} · attacking: {attackers}" if attackers else begun
+                attacked = f"{begun} · attacking: {attackers}" if attackers else begun
+                return f"{attacked} · files in {event.directory}"
             case events.Step() | events.Notice():
                 return event.message
             case events.Exited():
-                return exited_line(event) if event.restarts <= _LOUD_RESTARTS else ""
+                return exited_line(event) if event.restarts in _NEWS else ""
             case events.Renewed():
                 return f"renewed: {event.subject}, serial {event.serial}"
             case events.RoundClosed():

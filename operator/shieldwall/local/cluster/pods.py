@@ -53,6 +53,11 @@ class Pod:
         """How often containers had to be started again."""
         return sum(state.restarts for state in self.containers)
 
+    @property
+    def worst(self) -> ContainerState:
+        """The container that had to be started again most often."""
+        return max(self.containers, key=lambda state: state.restarts)
+
     async def run(self) -> None:
         """Keep the pod running until cancelled; then end its containers, sidecars last."""
         sidecars: list[asyncio.Task[None]] = []
