@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 
 from shieldwall.cli.exit_codes import ExitCode
+from shieldwall.cli.places import BadPlaceError, require_directory
 from shieldwall.cli.terminal import console, printable
 from shieldwall.cli.training_file import BadFileError, read_training
 from shieldwall.cli.unexpected import told
@@ -74,10 +75,11 @@ def demo(rounds: int, output: Path, file: Path | None) -> ExitCode | int:
     try:
         training = read_training(path, rounds)
         assign([client.name for client in training.spec.clients], [_ATTACKERS])
+        require_directory("--output", output)
     except BadFileError as error:
         show_problems(error, Output.TEXT)
         return ExitCode.BAD_INPUT
-    except TooManyAttackersError as error:
+    except (TooManyAttackersError, BadPlaceError) as error:
         console(stderr=True).print(f"shieldwall demo: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     return guarded(lambda: told(lambda: _demo(training, path.resolve().parent, output)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.cli.exit_codes import ExitCode
+from shieldwall.cli.places import BadPlaceError, require_directory, require_report
 from shieldwall.cli.terminal import console, printable
 from shieldwall.cli.training_file import BadFileError, read_training
 from shieldwall.cli.unexpected import told
@@ -57,6 +58,13 @@ def run(options: RunOptions) -> ExitCode | int:
         console(stderr=True).print(f"--attack: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     results = options.keep or Path(_RUNS) / f"{training.name}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    report = options.report or results / "report.html"
+    try:
+        require_directory("--keep", results)
+        require_report("--report", report)
+    except BadPlaceError as error:
+        console(stderr=True).print(printable(str(error)), style="red")
+        return ExitCode.BAD_INPUT
     job = Job(
         training=training,
         app=options.file.resolve().parent,
@@ -65,7 +73,6 @@ def run(options: RunOptions) -> ExitCode | int:
         attacks=attacks,
         keep=options.keep.resolve() if options.keep is not None else None,
     )
-    report = options.report or results / "report.html"
     return guarded(lambda: told(lambda: _run_and_report(job, report, json=options.json)))
 
 

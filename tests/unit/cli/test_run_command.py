@@ -43,6 +43,20 @@ def test_impossible_attacks_are_refused_before_anything_starts(document, write, 
     assert jobs == []
 
 
+def test_places_that_cannot_be_written_are_refused_before_anything_starts(document, write, jobs, tmp_path):
+    file = write(document)
+    for option, path in (
+        ("--keep", file),
+        ("--report", tmp_path),
+        ("--report", tmp_path / "x.json"),
+        ("--report", file / "x"),
+    ):
+        done = RUNNER.invoke(app, ["run", str(file), "--keep", str(tmp_path / "kept"), option, str(path)])
+        assert done.exit_code == 2
+        assert done.stderr.startswith(option)
+    assert jobs == []
+
+
 def test_a_bad_file_is_refused_before_anything_starts(document, write, jobs):
     document["spec"]["bogus"] = 1
     done = RUNNER.invoke(app, ["run", str(write(document))])
@@ -57,8 +71,8 @@ def test_with_json_even_a_bad_file_is_told_in_json(document, write):
     assert json.loads(done.stdout)["problems"][0]["field"] == "spec.bogus"
 
 
-def test_a_good_file_runs(document, write, jobs):
-    options = RunOptions(write(document), ("sign-flip:2",), None, None, None, json=False)
+def test_a_good_file_runs(document, write, jobs, tmp_path):
+    options = RunOptions(write(document), ("sign-flip:2",), tmp_path / "kept", None, None, json=False)
     assert run(options) == 0
     assert len(jobs) == 1
 

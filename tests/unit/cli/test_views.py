@@ -66,7 +66,10 @@ def test_line_by_line(story):
     for event in story:
         view.show(event)
     assert console.file.getvalue().splitlines() == [
-        "digits · FedTrimmedAvg, 1 replayed attacker · 3 clients · 3 rounds · attacking: leipzig (replayed) · files in /x",
+        (
+            "digits · FedTrimmedAvg, 1 replayed attacker · 3 clients · 3 rounds"
+            " · attacking: leipzig (replayed) · files in /x"
+        ),
         "Starting the server.",
         "Not started as root.",
         "1 of 3 clients are online.",
