@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,18 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "digits"
 
 
 @pytest.fixture
+def tmp_path():
+    """A directory that other users may pass through: pytest's own is closed, and runs switch users."""
+    with tempfile.TemporaryDirectory(prefix="shieldwall-test-") as directory:
+        Path(directory).chmod(0o711)
+        yield Path(directory)
+
+
+@pytest.fixture
 def training(tmp_path):
     """The digits example with five clients, in a directory of the test's own."""
     app = tmp_path / "app"
     shutil.copytree(EXAMPLE, app)
-    for parent in (tmp_path, *tmp_path.parents):
-        if parent.name.startswith("pytest-"):
-            parent.chmod(0o711)  # so that users can be switched
     yaml = YAML(typ="safe", pure=True)
     file = app / "training.yaml"
     document = yaml.load(file)

@@ -21,6 +21,7 @@ from shieldwall.local.attacks import Attack, InvalidAttackError, TooManyAttacker
 from shieldwall.local.cluster.addresses import NoFreeBlockError
 from shieldwall.local.desk import ForeignDirectoryError
 from shieldwall.local.guard import guarded
+from shieldwall.local.layout import StrangeDirectoryError
 from shieldwall.local.outcome import End
 from shieldwall.local.preflight import MissingModuleError
 from shieldwall.local.report import write_report
@@ -85,7 +86,7 @@ def label(training: Training, attacks: tuple[Attack, ...]) -> str:
 def _run_and_report(job: Job, report: Path, *, json: bool) -> int:
     try:
         outcome = _run_with_view(job, json=json)
-    except (NoFreeBlockError, ForeignDirectoryError, MissingModuleError) as error:
+    except (NoFreeBlockError, ForeignDirectoryError, MissingModuleError, StrangeDirectoryError) as error:
         console(stderr=True).print(f"shieldwall: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     files = write_report((outcome,), report)

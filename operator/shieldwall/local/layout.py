@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LONGEST_SCRATCH: Final = 50
 """A Unix socket's path has at most 107 bytes, and the containers' part of it about 50."""
+_MARKER: Final = ".shieldwall"
 _SHORT: Final = "/tmp"  # noqa: S108  # a fresh directory is made in it
 
 
@@ -50,9 +51,35 @@ class Layout:
         return Directories(self.state / "pods", self.state / "claims", app / "data")
 
 
+class StrangeDirectoryError(ValueError):
+    """``--keep`` names a directory that holds something, and no run of Shieldwall made it."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(f"{directory} is not empty and was not made by shieldwall; name a new or an empty directory")
+        self.directory = directory
+
+
+def claim(directory: Path) -> None:
+    """Make ``directory`` one of ours, or see that it is; raises StrangeDirectoryError.
+
+    A run clears parts of the directory that it goes on in, so it must never be somebody else's.
+    """
+    marker = directory / _MARKER
+    directory.mkdir(mode=0o711, parents=True, exist_ok=True)
+    if not marker.exists():
+        if any(directory.iterdir()):
+            raise StrangeDirectoryError(directory)
+        marker.write_text("A training that shieldwall keeps here: secrets, volumes, logs, model.\n", encoding="utf-8")
+
+
 @contextmanager
 def laid_out(results: Path, keep: Path | None) -> Iterator[Layout]:
-    """Make the directories; state and scratch go away at the end, ``keep`` stays as state."""
+    """Make the directories; state and scratch go away at the end, ``keep`` stays as state.
+
+    Raises StrangeDirectoryError.
+    """
+    if keep is not None:
+        claim(keep)
     wanted = tempfile.gettempdir()
     scratch = Path(tempfile.mkdtemp(prefix="sw-", dir=wanted if len(wanted) <= _LONGEST_SCRATCH else _SHORT))
     try:

@@ -12,6 +12,7 @@ from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.runtime.checkpoint import CheckpointStore
+from shieldwall.runtime.federation import judge
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
@@ -263,6 +264,22 @@ def send_unpacked(self, message):
     return reply
 
 
+def send_broken_header(self, message):
+    self.facts = RoundFacts.from_record(message.content["shieldwall.round"])
+    header = b"{'descr': ("
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    arrays = {"weights": Array("float32", (1,), "numpy.ndarray", data)}
+    reply = Message(RecordDict({"arrays": pack(arrays)}), reply_to=message)
+    self.sign(reply)
+    return reply
+
+
+def send_lone_surrogate(self, message):
+    reply = type(self).answer(self, message)
+    reply.content["\ud800"] = ConfigRecord({"x": 1})
+    return reply
+
+
 def send_error(self, message):
     return Message(Error(code=1, reason="it hurts"), reply_to=message)
 
@@ -277,6 +294,8 @@ def send_rubble(self, message):
         (send_no_arrays, Fate.MALFORMED),
         (send_pickle, Fate.MALFORMED),
         (send_unpacked, Fate.MALFORMED),
+        (send_broken_header, Fate.MALFORMED),
+        (send_lone_surrogate, Fate.MALFORMED),
         (send_rubble, Fate.MALFORMED),
         (send_error, Fate.CLIENT_ERROR),
     ],
@@ -286,6 +305,33 @@ def test_a_malformed_reply_costs_itself_alone(world, tmp_path, method, fate):
     store = run(world, tmp_path)
     assert fates(world, client) == [fate] * 3
     assert store.latest().round == 3
+
+
+def test_whatever_reading_a_reply_raises_costs_that_reply_alone(world, tmp_path, monkeypatch):
+    victim = world.clients[-1]
+    read = judge.manifest_of
+
+    def trip(content, facts, node_id, reply_to):
+        if node_id == victim.node_id:
+            raise IndexError("nobody thought of this")
+        return read(content, facts, node_id, reply_to)
+
+    monkeypatch.setattr(judge, "manifest_of", trip)
+    store = run(world, tmp_path)
+    assert fates(world, victim) == [Fate.MALFORMED] * 3
+    assert store.latest().round == 3
+
+
+def test_a_clients_words_cannot_forge_lines_of_a_log(world, tmp_path):
+    def curse(self, message):
+        return Message(Error(code=1, reason="\x1b[2J\r\nclient-0: admitted"), reply_to=message)
+
+    client = bad(world, answer=curse)
+    run(world, tmp_path, rounds=one_round(world))
+    assert all(line.isprintable() for line in world.log)
+    (record,) = world.steward.closed
+    assert all(reply.detail.isprintable() for reply in record.replies)
+    assert fates(world, client) == [Fate.CLIENT_ERROR]
 
 
 def test_a_silent_client_costs_its_reply_and_the_grace(world, tmp_path):

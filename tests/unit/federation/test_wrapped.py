@@ -152,3 +152,60 @@ def test_a_lie_is_outvoted_and_on_record(world, tmp_path):
     reply = next(reply for reply in record.replies if reply.client == liar.name)
     assert reply.fate is Fate.ADMITTED
     assert reply.cosine < 0
+
+
+def metrics(self, reply, *records):
+    for name in tuple(reply.content.metric_records):
+        del reply.content[name]
+    for name, record in records:
+        reply.content[name] = MetricRecord(record)
+    type(self).sign(self, reply)
+
+
+ODD = {
+    "no metrics": [],
+    "no weight": [("metrics", {"loss": 1.0})],
+    "two records": [("metrics", {"num-examples": 1, "loss": 1.0}), ("more", {"x": 1})],
+    "another name": [("scores", {"num-examples": 1, "loss": 1.0})],
+    "another key": [("metrics", {"num-examples": 1, "loss": 1.0, "extra": 1})],
+    "a list": [("metrics", {"num-examples": 1, "loss": [1.0, 2.0]})],
+    "not a number": [("metrics", {"num-examples": 1, "loss": float("nan")})],
+    "infinity": [("metrics", {"num-examples": 1, "loss": float("inf")})],
+}
+
+
+@pytest.mark.parametrize("records", ODD.values(), ids=ODD)
+def test_a_reply_of_another_form_is_left_out_and_the_app_goes_on(world, tmp_path, records):
+    odd = world.clients[-1]
+    odd.sign = MethodType(lambda self, reply: metrics(self, reply, *records), odd)
+    result = start(world, tmp_path, FedAvg(**train_only()))
+    np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.06, rtol=1e-5)
+    assert result.train_metrics_clientapp[1]["loss"] == pytest.approx(0.5)
+
+
+def test_another_name_for_the_arrays_is_left_out_too(world, tmp_path):
+    def rename(self, reply):
+        reply.content["model"] = reply.content.pop("arrays")
+        type(self).sign(self, reply)
+
+    odd = world.clients[-1]
+    odd.sign = MethodType(rename, odd)
+    result = start(world, tmp_path, FedAvg(**train_only()))
+    np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.06, rtol=1e-5)
+
+
+def test_in_an_evaluation_every_client_weighs_the_same(world, tmp_path):
+    def evaluate(self, message):
+        if message.metadata.message_type == "train":
+            return type(self).answer(self, message)
+        self.facts = RoundFacts.from_record(message.content[ROUND_KEY])
+        liar = self is world.clients[-1]
+        record = MetricRecord({"num-examples": 10**15 if liar else 4, "acc": 1.0 if liar else 0.5})
+        reply = Message(RecordDict({"metrics": record}), reply_to=message)
+        self.sign(reply)
+        return reply
+
+    for client in world.clients:
+        client.answer = MethodType(evaluate, client)
+    result = start(world, tmp_path, FedAvg(min_available_nodes=5))
+    assert result.evaluate_metrics_clientapp[1]["acc"] == pytest.approx(0.6)

@@ -39,6 +39,36 @@ def test_bytes_that_are_no_array_are_refused_and_never_raise_anything_else(data,
         decode_array(Array("float32", (2,), "numpy.ndarray", prefix + data))
 
 
+def headed(header):
+    """An .npy whose header is exactly ``header``."""
+    text = header.encode("latin-1", "replace")
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
+HEADERS = st.one_of(
+    st.sampled_from(
+        [
+            "{'descr': (",
+            "(((",
+            "'''abc",
+            "{'descr': (), 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': ('<f4',), 'fortran_order': False, 'shape': (1,)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (True,)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 99999999999999999999)}",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+            "[" * 200,
+        ]
+    ),
+    st.text("{}()[]'\":,<f480 descrfortran_ordershapeTrueFalse\n", max_size=120),
+)
+
+
+@given(HEADERS, st.sampled_from([(1,), (0, 99999999999999999999), ()]), st.sampled_from([b"", b"abcd"]))
+def test_a_header_of_any_grammar_is_refused_and_never_raises_anything_else(header, shape, body):
+    with pytest.raises(MalformedArraysError):
+        decode_array(Array("float32", shape, "numpy.ndarray", headed(header) + body))
+
+
 def saved(array, **options):
     stream = io.BytesIO()
     np.save(stream, array, **options)

@@ -1,7 +1,9 @@
 import hashlib
 import tempfile
 
-from shieldwall.local.layout import laid_out
+import pytest
+
+from shieldwall.local.layout import StrangeDirectoryError, laid_out
 from shieldwall.local.notebook import save_model
 
 
@@ -44,3 +46,20 @@ def test_the_model_that_was_released_is_saved_and_no_other(tmp_path):
     assert (tmp_path / "model" / "round-2.npz").read_bytes() == b"two"
     assert facts.size == 3
     assert save_model([tmp_path / "claims"], "0" * 64, tmp_path / "model") is None
+
+
+def test_somebody_elses_directory_is_never_cleared(tmp_path):
+    kept = tmp_path / "kept"
+    (kept / "pods").mkdir(parents=True)
+    (kept / "pods" / "file").write_text("precious")
+    with pytest.raises(StrangeDirectoryError), laid_out(tmp_path / "results", kept):
+        pass
+    assert (kept / "pods" / "file").read_text() == "precious"
+
+
+def test_a_kept_directory_is_gone_on_in(tmp_path):
+    kept = tmp_path / "kept"
+    for _ in range(2):
+        with laid_out(kept, kept) as layout:
+            (layout.state / "claims" / "model").mkdir(exist_ok=True)
+    assert (kept / "claims" / "model").is_dir()

@@ -126,7 +126,10 @@ def test_each_port_is_for_one_role(name, port, matcher):
 
 def test_the_fleet_lets_through_exactly_what_a_supernode_calls_and_the_signer():
     matches = [each["match"] for each in route_list(listener(Side.SERVER, "fleet"))]
-    expected = [{"path": path} for path in routes.FLEET_CALLS] + [{"prefix": routes.SIGNER_PREFIX}, {"prefix": "/"}]
+    short = [{"name": "content-length", "range_match": {"start": 0, "end": 8 * 1024 * 1024 + 1}}]
+    others = [path for path in routes.FLEET_CALLS if path != routes.FLEET_PUSH_MESSAGES]
+    expected = [{"path": path, "headers": short} for path in others]
+    expected += [{"path": routes.FLEET_PUSH_MESSAGES}, {"prefix": routes.SIGNER_PREFIX}, {"prefix": "/"}]
     assert sorted(matches, key=str) == sorted(expected, key=str)
 
 

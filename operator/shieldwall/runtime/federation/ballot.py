@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from shieldwall.contract.records import Fate, ReplyRecord
-from shieldwall.runtime.federation.judge import Admitted, Asked, Court, Genuine, Refused
+from shieldwall.runtime.federation.judge import Admitted, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from shieldwall.contract.policy import RoundsPolicy
+    from shieldwall.runtime.federation.judge import Asked, Court, Genuine
     from shieldwall.runtime.flower.inbox import Arrival
     from shieldwall.runtime.model import Model
 
@@ -98,10 +99,7 @@ class Ballot:
     def receive(self, arrival: Arrival, now: datetime, monotonic: float) -> Reply:
         """Judge one arrival."""
         asked = self.questions[arrival.question]
-        verdict: Admitted | Genuine | Refused = self.court.identify(arrival, asked, now)
-        if isinstance(verdict, Genuine) and self.base is not None:
-            verdict = self.court.admit(verdict, self.base)
-        reply = Reply(asked, verdict, monotonic - self.opened)
+        reply = Reply(asked, self.court.judge(arrival, asked, self.base, now), monotonic - self.opened)
         self.replies[arrival.question] = reply
         if len(self.good) >= self.rounds.min_replies:
             self._enough_at = min(self._enough_at, monotonic)

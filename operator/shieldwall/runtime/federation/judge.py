@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Fate
 from shieldwall.pki.verify import VerificationError
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.runtime.flower.inbox import Arrival
     from shieldwall.runtime.model import Model
+
+
+_LONGEST_DETAIL: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,14 @@ class Refused:
 
     fate: Fate
     detail: str
+    """One sentence. Parts of it may be a client's own words, so it is made fit for logs and terminals here."""
+
+    def __post_init__(self) -> None:
+        """Keep ``detail`` short and without control characters, which would forge lines of a log."""
+        shown = "".join(
+            character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in self.detail
+        )
+        object.__setattr__(self, "detail", shown[:_LONGEST_DETAIL])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ class Court:
             return Refused(Fate.MALFORMED, arrival.problem)
         message = arrival.message
         if message.has_error():
-            return Refused(Fate.CLIENT_ERROR, f"error {message.error.code}: {message.error.reason}"[:300])
+            return Refused(Fate.CLIENT_ERROR, f"error {message.error.code}: {message.error.reason}")
         if not self.policy.require_signatures:
             return Genuine(message, None)
         return self._verify(message, asked, now)
@@ -106,8 +117,21 @@ class Court:
             manifest = manifest_of(message.content, self.facts, asked.node_id, message.metadata.reply_to_message_id)
             certificate = check(attestation, manifest, self.issuers, now, expected)
         except (AttestationError, VerificationError, ManifestError) as error:
-            return Refused(_fate(error), str(error)[:300])
+            return Refused(_fate(error), str(error))
         return Genuine(message, format(certificate.serial_number, "x"))
+
+    def judge(self, arrival: Arrival, asked: Asked, base: Model | None, now: datetime) -> Admitted | Genuine | Refused:
+        """The verdict on one reply; ``base`` is None where replies hold no update.
+
+        Whatever a client sends, and whatever that sets off in the libraries that read it, costs its own reply only.
+        """
+        try:
+            verdict = self.identify(arrival, asked, now)
+            if isinstance(verdict, Genuine) and base is not None:
+                return self.admit(verdict, base)
+        except Exception as error:  # noqa: BLE001  # the content is hostile, and nobody can list all it may raise
+            return Refused(Fate.MALFORMED, f"the reply cannot be read: {type(error).__name__}: {error}")
+        return verdict
 
     def admit(self, reply: Genuine, base: Model) -> Admitted | Refused:
         """Check that the reply holds an update of ``base`` that may be aggregated."""
@@ -115,10 +139,10 @@ class Court:
             _, record = only_arrays(reply.message.content)
             arrays = decode_packed(record)
         except MalformedArraysError as error:
-            return Refused(Fate.MALFORMED, str(error)[:300])
+            return Refused(Fate.MALFORMED, str(error))
         update = check_update(arrays, base, self.policy.aggregation)
         if isinstance(update, Refusal):
-            return Refused(update.fate, update.detail[:300])
+            return Refused(update.fate, update.detail)
         return Admitted(reply.message, reply.serial, update, claimed_examples(reply.message.content))
 
 

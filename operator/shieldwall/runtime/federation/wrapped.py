@@ -16,15 +16,15 @@ from flwr.app.error import Error
 from flwr.serverapp import Grid
 
 from shieldwall.runtime.federation.engine import Question, conclude, record_of
+from shieldwall.runtime.federation.forms import form_of, usual_form
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.federation.members import members
 from shieldwall.runtime.flower.messages import (
     EXAMPLES_KEY,
     SEAL_KEY,
     decode_array,
-    only_arrays,
 )
-from shieldwall.runtime.flower.packing import MalformedArraysError, unpack
+from shieldwall.runtime.flower.packing import MalformedArraysError
 from shieldwall.runtime.model import InvalidModelError, Model
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shieldwall.runtime.checkpoint import CheckpointStore
     from shieldwall.runtime.federation.ballot import Reply
     from shieldwall.runtime.federation.engine import Answer, Conclusion, Engine
+    from shieldwall.runtime.federation.forms import Form
 
 REFUSED_CODE: Final = 100
 """Error code of a refused reply; Flower's own codes are below."""
@@ -107,7 +108,10 @@ class PolicyGrid(Grid):
         answer = self._within(timeout).ask(question)
         conclusion = None if question.base is None else self._conclude(answer, question.base)
         sent = {message.metadata.dst_node_id: message for message in question.messages}
-        return [_handed(reply, sent[reply.asked.node_id], conclusion) for reply in answer.replies]
+        form = usual_form(
+            reply.verdict.message.content for reply in answer.replies if not isinstance(reply.verdict, Refused)
+        )
+        return [_handed(reply, sent[reply.asked.node_id], conclusion, form) for reply in answer.replies]
 
     def _within(self, timeout: float | None) -> Engine:
         """The engine with the strategy's own time-out, where that is shorter than the policy's."""
@@ -168,38 +172,33 @@ def _common_model(messages: list[Message]) -> Model:
         raise UnsafeStrategyError(f"the strategy's arrays are no model: {error}") from error
 
 
-def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None) -> Message:
+def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None, form: Form | None) -> Message:
     """What the strategy gets to see of one client's reply."""
     verdict = reply.verdict
     if isinstance(verdict, Refused):
         return _error(sent, verdict.detail)
-    if conclusion is None:
-        return _opened(verdict.message, sent)
-    if conclusion.model is None:
+    if conclusion is not None and conclusion.model is None:
         return _error(sent, conclusion.reason)
-    return _with_aggregate(verdict.message, conclusion.model)
-
-
-def _opened(message: Message, sent: Message) -> Message:
-    """A reply without an update as its client's app made it; its arrays, if it has any, by name again."""
-    try:
-        for name, arrays in message.content.array_records.items():
-            message.content[name] = unpack(arrays)
-    except MalformedArraysError as error:
-        return _error(sent, str(error))
-    message.content.pop(SEAL_KEY, None)
-    return message
+    if form_of(verdict.message.content) != form:
+        return _error(sent, "the reply's records are not those of the other replies")
+    return _equal(verdict.message, None if conclusion is None else conclusion.model)
 
 
 def _error(sent: Message, reason: str) -> Message:
     return Message(Error(code=REFUSED_CODE, reason=f"shieldwall: {reason}"), reply_to=sent)
 
 
-def _with_aggregate(message: Message, model: Model) -> Message:
-    """The reply with the aggregate in the place of its update, and the weight of every other reply."""
+def _equal(message: Message, model: Model | None) -> Message:
+    """The reply with the weight of every other, and the aggregate in the place of its update if there is one.
+
+    What an evaluation sends as arrays is nobody's update and no rule has seen it, so it is left out.
+    """
     content = RecordDict({key: record for key, record in message.content.items() if key != SEAL_KEY})
-    name, _ = only_arrays(content)
-    content[name] = ArrayRecord(array_dict={key: Array(array) for key, array in model.arrays.items()})
+    for name in tuple(content.array_records):
+        if model is None:
+            del content[name]
+        else:
+            content[name] = ArrayRecord(array_dict={key: Array(array) for key, array in model.arrays.items()})
     for metrics in content.metric_records.values():
         if EXAMPLES_KEY in metrics:
             metrics[EXAMPLES_KEY] = 1

@@ -3,7 +3,8 @@
 Flower's own ``HttpGrid.pull_messages`` pulls all waiting replies in one call, one after the other. A reply that cannot
 be inflated raises out of it and the others, already taken from the SuperLink, are lost; a client that announces a
 reply and never uploads it holds up everyone; a reply of any size is read into memory. Here each reply is pulled in a
-thread of its own, within a bound on its size, and comes back as what it is: a message, or the reason why it is none.
+thread of its own and comes back as what it is: a message, or the reason why it is none. Its size is bounded: that of
+each object by the server's proxy (8 MiB), that of all of them here.
 """
 
 from __future__ import annotations

@@ -134,8 +134,10 @@ def decode_array(array: Array | Part) -> NDArray[np.generic]:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream, max_header_size=_HEADER_BYTES)
-    except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError) as error:
-        raise MalformedArraysError(f"not a NumPy array: {error}"[:200]) from error
+    except Exception as error:  # NumPy parses the header as Python, and hostile bytes raise whatever that can raise
+        raise MalformedArraysError(f"not a NumPy array: {type(error).__name__}: {error}"[:200]) from error
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise MalformedArraysError("the array's shape is not of whole numbers")
     if dtype.hasobject or dtype.kind not in "fiub" or (fortran and len(shape) > 1):
         raise MalformedArraysError(f"an array of {dtype}, {'Fortran' if fortran else 'C'} order is not accepted")
     if tuple(array.shape) != shape or str(dtype) != array.dtype:
@@ -144,7 +146,10 @@ def decode_array(array: Array | Part) -> NDArray[np.generic]:
     body = data[stream.tell() :]
     if len(body) != expected:
         raise MalformedArraysError(f"the array has {len(body)} bytes where its shape needs {expected}")
-    return np.frombuffer(body, dtype=dtype).reshape(shape)
+    try:
+        return np.frombuffer(body, dtype=dtype).reshape(shape)
+    except ValueError as error:  # no bytes, and a shape beyond all memory
+        raise MalformedArraysError(f"the array's shape cannot be: {error}"[:200]) from error
 
 
 def decode_packed(record: Mapping[str, Array]) -> dict[str, NDArray[np.generic]]:

@@ -29,6 +29,18 @@ def at(path: str, cluster: str) -> Json:
     return _route({"path": path}, cluster)
 
 
+def at_most(route: Json, limit: int) -> Json:
+    """Only requests that say how long their body is, and say at most ``limit`` bytes; the proxy holds them to it.
+
+    Flower reads a whole body into memory whatever its length. A body without a length (chunked) is never a SuperNode's.
+    """
+    match = route["match"]
+    if not isinstance(match, dict):
+        raise TypeError("a route has a match")
+    length: Json = {"name": "content-length", "range_match": {"start": 0, "end": limit + 1}}
+    return route | {"match": match | {"headers": [length]}}
+
+
 def show_body(route: Json, limit: int) -> Json:
     """Let the gate read the request's body, at most ``limit`` bytes; a longer one is refused."""
     settings: Json = {"with_request_body": {"max_request_bytes": limit, "allow_partial_message": False}}

@@ -9,7 +9,7 @@ from shieldwall.contract import ports, routes
 from shieldwall.runtime.proxy import access_log, tls
 from shieldwall.runtime.proxy.connection_manager import connection_manager
 from shieldwall.runtime.proxy.gate_filters import gate_filters
-from shieldwall.runtime.proxy.routing import STEWARD, SUPERLINK, at, below, refuse, show_body, ungated
+from shieldwall.runtime.proxy.routing import STEWARD, SUPERLINK, at, at_most, below, refuse, show_body, ungated
 from shieldwall.runtime.proxy.settings import Json, Settings, typed
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ LISTENERS: Final = (FLEET, STEWARD_LISTENER, RUNTIME)
 
 MAX_PUSH: Final = 4 * 1024 * 1024
 """push-messages carries metadata and object ids, not arrays; the gate reads all of it."""
+MAX_OBJECT: Final = 8 * 1024 * 1024
+"""Flower cuts arrays into objects of 5 MiB; every other call is smaller."""
 _BUFFER: Final = 1024 * 1024
 _MAX_CONNECTIONS: Final = 512
 
@@ -51,7 +53,9 @@ def _fleet(federation: Federation) -> _Door:
     pass the gate as some other call whose body nobody looks at.
     """
     push = show_body(at(routes.FLEET_PUSH_MESSAGES, SUPERLINK), MAX_PUSH)
-    others = [at(path, SUPERLINK) for path in routes.FLEET_CALLS if path != routes.FLEET_PUSH_MESSAGES]
+    others = [
+        at_most(at(path, SUPERLINK), MAX_OBJECT) for path in routes.FLEET_CALLS if path != routes.FLEET_PUSH_MESSAGES
+    ]
     ways = [push, *others, below(routes.SIGNER_PREFIX, STEWARD), ungated(refuse())]
     return _Door(FLEET, ports.FLEET, tls.beginning_with(f"{federation.prefix}/client/"), ways, gate_filters())
 
