@@ -13,6 +13,7 @@ from shieldwall.cli.exit_codes import ExitCode
 from shieldwall.cli.terminal import console
 from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, validate
+from shieldwall.local.attackers import AttackKind
 
 _PLUGIN: Final = "kubectl-shieldwall"
 
@@ -20,7 +21,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Federated learning that is secure by construction.",
 )
@@ -43,7 +44,7 @@ def run_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
     file: TrainingFile,
     attack: Annotated[
         list[str] | None,
-        typer.Option("--attack", metavar="KIND:N", help="Let N of the clients attack, the last of the list first."),
+        typer.Option("--attack", metavar="KIND:N", help=f"Let N of the last clients attack: {', '.join(AttackKind)}."),
     ] = None,
     keep: Annotated[
         Path | None,

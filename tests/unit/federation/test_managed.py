@@ -347,6 +347,8 @@ def test_too_few_replies_repeat_the_round_and_end_the_run_in_the_end(world, tmp_
     with pytest.raises(RoundNotReachedError) as caught:
         run(world, tmp_path)
     assert caught.value.round == 1
+    assert "2 replies were admitted where 3 are needed; for example client-0: client-error" in str(caught.value)
+    assert "it hurts" in str(caught.value)
     assert [record.outcome for record in world.steward.closed] == [Outcome.REPEATED] * MOST_ATTEMPTS
     assert [opened.attempt for opened in world.steward.opened] == list(range(1, MOST_ATTEMPTS + 1))
     assert len({opened.nonce for opened in world.steward.opened}) == MOST_ATTEMPTS

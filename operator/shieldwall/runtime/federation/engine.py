@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from flwr.app import RecordDict
 
-from shieldwall.contract.records import OpenRound, Outcome, RoundRecord
+from shieldwall.contract.records import Fate, OpenRound, Outcome, RoundRecord
 from shieldwall.pki.pem import certificates_from_pem
 from shieldwall.runtime.aggregation import (
     TooFewUpdatesError,
@@ -159,8 +159,9 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
     admitted = answer.admitted
     needed = max(policy.rounds.min_replies, required_replies(policy.aggregation))
     if len(admitted) < needed:
-        reason = f"{len(admitted)} replies were admitted where {needed} are needed"
-        return Conclusion(None, None, tuple(reply.record() for reply in answer.replies), reason)
+        given = tuple(reply.record() for reply in answer.replies)
+        reason = f"{len(admitted)} replies were admitted where {needed} are needed{_for_example(given)}"
+        return Conclusion(None, None, given, reason)
     verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
     vectors = [verdict.update.vector for verdict in verdicts]
     records = {reply.asked.client: reply.record() for reply in answer.replies}
@@ -185,6 +186,14 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
     except InvalidModelError as error:
         return Conclusion(None, None, tuple(records.values()), f"the aggregate is no model: {error}")
     return Conclusion(model, result.delta, tuple(records.values()))
+
+
+def _for_example(replies: Sequence[ReplyRecord]) -> str:
+    """What became of one reply that was not admitted: often of all, for the same reason."""
+    refused = next((reply for reply in replies if reply.fate is not Fate.ADMITTED), None)
+    if refused is None:
+        return ""
+    return f"; for example {refused.client}: {refused.fate}" + (f", {refused.detail}" if refused.detail else "")
 
 
 def record_of(
