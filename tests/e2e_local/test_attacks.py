@@ -46,11 +46,12 @@ def fates(outcome, kind, rounds=(2, 3)):
 
 
 def test_each_attack_is_refused_at_its_layer_and_the_training_completes(training, run, tmp_path):
-    kinds = [*AT_THE_DOOR, *IN_THE_ROUND, "impostor"]
+    # The impostor is in tests/integration/proxy/test_server_pod_live.py: the gate ends its SuperNode at once.
+    kinds = [*AT_THE_DOOR, *IN_THE_ROUND]
 
     def with_attackers(spec):
         spec["clients"] = [{"name": f"client-{position}"} for position in range(HONEST + len(kinds))]
-        spec["rounds"] = {"count": 3, "minReplies": HONEST, "graceSeconds": 10, "timeoutSeconds": 120}
+        spec["rounds"] = {"count": 3, "minReplies": HONEST, "graceSeconds": 45, "timeoutSeconds": 120}
 
     rewrite(training, with_attackers)
     attacks = [part for kind in kinds for part in ("--attack", kind)]
@@ -65,8 +66,6 @@ def test_each_attack_is_refused_at_its_layer_and_the_training_completes(training
         assert fate in fates(outcome, kind), kind
         if kind != "replayed":  # whose first reply is honest
             assert "admitted" not in fates(outcome, kind), kind
-    assert "admitted" not in fates(outcome, "impostor", (1, 2, 3))
-    assert any(denial["reason"] == "foreign-source" for denial in outcome["status"]["denials"])
     replayer = next(client for client, own in outcome["attackers"].items() if own == "replayed")
     honest = {replayer, *(f"client-{position}" for position in range(HONEST))}
     admitted = {
@@ -77,7 +76,7 @@ def test_each_attack_is_refused_at_its_layer_and_the_training_completes(training
     }
     assert admitted <= honest
     report = (tmp_path / "kept" / "report.html").read_text()
-    for reason in ("unsigned", "foreign-source", "was signed"):
+    for reason in ("unsigned", "was signed"):
         assert reason in report.lower() or reason.replace("-", " ") in report.lower(), reason
 
 
@@ -115,7 +114,7 @@ SPY = """
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root may switch users")
-def test_a_trainer_cannot_read_a_key(training, run, tmp_path):
+def test_a_trainer_cannot_read_a_key(training, run):
     client_app = training.parent / "digits" / "client_app.py"
     spying = client_app.read_text().replace(
         "images, labels, _, _ = local_data(context)\n    arrays",
@@ -123,9 +122,8 @@ def test_a_trainer_cannot_read_a_key(training, run, tmp_path):
     )
     assert spying != client_app.read_text()
     client_app.write_text(textwrap.dedent(SPY) + spying)
-    rewrite(training, lambda spec: spec["rounds"].update({"count": 1}))
-    command = run("--keep", tmp_path / "kept")
-    command.until("status")
+    command = run()
+    command.until("round")
     keys = list(Path("/tmp").glob("sw-*/**/*.key"))  # noqa: S108  # where local runs keep their volumes
     code, events, stderr = command.end()
     assert code == 0, stderr
