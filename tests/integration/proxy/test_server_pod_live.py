@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -73,7 +74,14 @@ class Pod:
         secret = self.base / "superexec"
         secret.write_text("5e" * 32)
         return [
-            *("flower-superlink", "--host", self.ip, "--port", "8000", "--enable-supernode-auth"),
+            *(
+                str(Path(sys.executable).with_name("flower-superlink")),
+                "--host",
+                self.ip,
+                "--port",
+                "8000",
+                "--enable-supernode-auth",
+            ),
             *("--ssl-certfile", local, "--ssl-keyfile", str(paths.local_key), "--ssl-ca-certfile", local),
             *("--database", str(paths.superlink_database), "--isolation", "process"),
             *("--superexec-auth-secret-file", str(secret), "--disable-runtime-dependency-installation"),
