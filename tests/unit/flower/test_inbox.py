@@ -130,6 +130,16 @@ def test_a_tree_of_another_type_is_no_message(runtime):
     assert found["odd"].message is None
 
 
+def test_a_reply_that_answers_another_message_than_the_superlink_says_is_none(runtime):
+    runtime.add(reply("mine"))
+    runtime.waiting["yours"] = runtime.waiting.pop("mine")
+    runtime.waiting["yours"][0].metadata.reply_to_message_id = "yours"
+    with inbox(runtime) as box:
+        found = collect(box, ["yours"], 1)
+    assert found["yours"].message is None
+    assert "another message" in found["yours"].problem
+
+
 def test_a_lost_connection_while_pulling_is_told(runtime):
     def lost(request):
         raise httpx.ReadError("gone")

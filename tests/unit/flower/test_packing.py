@@ -74,6 +74,11 @@ def test_a_shape_that_is_none_is_refused(shape):
         list(parts(packed(b"".join(len(field).to_bytes(8, "big") + field for field in fields))))
 
 
+def test_a_name_that_is_a_book_is_refused():
+    with pytest.raises(MalformedArraysError):
+        list(parts(pack(record({"w" * 2000: np.zeros(2, np.float32)}))))
+
+
 def test_plain_arrays_are_no_pack():
     with pytest.raises(MalformedArraysError):
         unpack(record({"w": np.zeros(2, np.float32)}))

@@ -145,6 +145,12 @@ def test_a_node_key_that_is_none(ask, world, berlin, value):
     assert ask(headers).reason in {Reason.NO_NODE_KEY, Reason.WRONG_NODE_KEY}
 
 
+def test_a_node_key_with_anything_around_it_is_none(ask, world, berlin):
+    key = base64.b64encode(world.public("berlin"))
+    headers = [*world.headers(berlin, key_of=None), (b"flwr-public-key", key[:8] + b"!" + key[8:])]
+    assert ask(headers) == refused(Reason.NO_NODE_KEY, world.identity("berlin"))
+
+
 def test_two_node_keys(ask, world, berlin):
     headers = world.headers(berlin)
     other = (b"flwr-public-key", base64.b64encode(world.public("paris")))
