@@ -25,7 +25,7 @@ from shieldwall.local.attacks import Attack, TooManyAttackersError, assign
 from shieldwall.local.cluster.addresses import NoFreeBlockError
 from shieldwall.local.guard import guarded
 from shieldwall.local.outcome import End
-from shieldwall.local.preflight import MissingModuleError
+from shieldwall.local.preflight import MissingModuleError, SuspendedTrainingError
 from shieldwall.local.report import write_report
 from shieldwall.local.report.facts import totals
 from shieldwall.local.report.sentences import comparison, seconds
@@ -102,7 +102,7 @@ def _demo(training: Training, app: Path, output: Path) -> int:
                 outcomes.append(asyncio.run(run_training(job, view.show)))
                 if outcomes[-1].end is not End.COMPLETED:
                     break
-    except (NoFreeBlockError, MissingModuleError) as error:
+    except (NoFreeBlockError, MissingModuleError, SuspendedTrainingError) as error:
         console(stderr=True).print(f"shieldwall demo: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     files = write_report(outcomes, output / "report.html")

@@ -86,6 +86,53 @@ def demo_command(
     raise typer.Exit(demo(rounds, output, file))
 
 
+Training = Annotated[str, typer.Argument(metavar="TRAINING", help="Name of a FederatedTraining in a cluster.")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="The training's namespace, if not that of the context.")
+]
+Context = Annotated[str | None, typer.Option("--context", help="A context of the kubeconfig, if not the current one.")]
+Kubeconfig = Annotated[
+    Path | None, typer.Option("--kubeconfig", metavar="FILE", help="Instead of KUBECONFIG and ~/.kube/config.")
+]
+
+
+@app.command("certs")
+def certs_command(
+    training: Training,
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Text for people or JSON.")] = Output.TEXT,
+) -> None:
+    """Show the certificates of TRAINING: until when they are valid, and which are in use."""
+    from shieldwall.cli.certs import certs  # Kubernetes' client is loaded only here
+    from shieldwall.cli.kube import Target
+
+    raise typer.Exit(certs(training, Target(namespace, context, kubeconfig), output))
+
+
+@app.command("renew")
+def renew_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    training: Training,
+    subject: Annotated[
+        str | None, typer.Argument(metavar="[CLIENT|server|aggregator]", help="Whose certificate.", show_default=False)
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="All certificates of the training.")] = False,  # noqa: FBT002  # a flag
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the new certificate is in use.")] = False,  # noqa: FBT002  # a flag
+    timeout: Annotated[str, typer.Option("--timeout", help="How long to wait, such as 90s or 1h30m.")] = "3m",
+    namespace: Namespace = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    output: Annotated[Output, typer.Option("--output", "-o", help="Text for people or JSON.")] = Output.TEXT,
+) -> None:
+    """Ask for a new key and certificate now; nothing restarts. Exits with 1 when --wait sees none in time."""
+    from shieldwall.cli.kube import Target  # Kubernetes' client is loaded only here
+    from shieldwall.cli.renew import RenewOptions, renew
+
+    options = RenewOptions(training, subject, everybody, wait, timeout, output)
+    raise typer.Exit(renew(options, Target(namespace, context, kubeconfig)))
+
+
 @app.command("version")
 def version_command() -> None:
     """Print the version."""

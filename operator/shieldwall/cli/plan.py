@@ -6,12 +6,12 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kubernetes.client import ApiClient
 from ruamel.yaml import YAML
 
 from shieldwall.cli.exit_codes import ExitCode
 from shieldwall.cli.training_file import BadFileError, read_training
 from shieldwall.cli.validate import Output, show_problems
+from shieldwall.control.plan.render import manifest
 from shieldwall.local.preview import preview
 
 if TYPE_CHECKING:
@@ -31,9 +31,7 @@ def show_plan(path: Path) -> ExitCode:
     yaml.width = 120
     for secret, what in shown.secrets:
         sys.stdout.write(f"# Secret {secret}: {what}\n")
-    client = ApiClient()
     for item in shown.objects:
         sys.stdout.write("---\n")
-        plain = client.sanitize_for_serialization(item)  # type: ignore[no-untyped-call]  # the client has no types
-        yaml.dump(plain, sys.stdout)
+        yaml.dump(manifest(item), sys.stdout)
     return ExitCode.DONE

@@ -23,7 +23,7 @@ from shieldwall.local.desk import ForeignDirectoryError
 from shieldwall.local.guard import guarded
 from shieldwall.local.layout import StrangeDirectoryError
 from shieldwall.local.outcome import End
-from shieldwall.local.preflight import MissingModuleError
+from shieldwall.local.preflight import MissingModuleError, SuspendedTrainingError
 from shieldwall.local.report import write_report
 from shieldwall.local.runner import Job, run_training
 
@@ -32,6 +32,14 @@ if TYPE_CHECKING:
     from shieldwall.local.outcome import RunOutcome
 
 _RUNS: Final = "shieldwall-runs"
+_UNFIT: Final = (
+    NoFreeBlockError,
+    ForeignDirectoryError,
+    MissingModuleError,
+    StrangeDirectoryError,
+    SuspendedTrainingError,
+)
+"""Why nothing was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +94,7 @@ def label(training: Training, attacks: tuple[Attack, ...]) -> str:
 def _run_and_report(job: Job, report: Path, *, json: bool) -> int:
     try:
         outcome = _run_with_view(job, json=json)
-    except (NoFreeBlockError, ForeignDirectoryError, MissingModuleError, StrangeDirectoryError) as error:
+    except _UNFIT as error:
         console(stderr=True).print(f"shieldwall: {printable(str(error))}", style="red")
         return ExitCode.BAD_INPUT
     files = write_report((outcome,), report)

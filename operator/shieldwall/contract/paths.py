@@ -107,6 +107,11 @@ class Paths:
         return self.root / STATE_DIR / "superlink" / "state.db"
 
     @property
+    def superlink_backup(self) -> Path:
+        """The last sound copy of that database, beside it."""
+        return self.root / STATE_DIR / "superlink" / "backup.db"
+
+    @property
     def steward_state(self) -> Path:
         """Directory of the steward's own state, on the server's volume."""
         return self.root / STATE_DIR / "steward"

@@ -59,6 +59,8 @@ class FederationPolicy(_Model):
 class AppPolicy(_Model):
     """The user's Flower app, as import references ``module:attribute``."""
 
+    image: str = ""
+    """The image that holds it: another one is another policy, and a training that failed is tried again."""
     client_app: str
     server_app: str | None = None
     model: str | None = None

@@ -3,8 +3,40 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+MOST_CLIENTS: Final = 500
+"""Of one training."""
+MOST_METRICS: Final = 256
+"""Of the released model, in a status; records of rounds keep them all."""
+LONGEST_MESSAGE: Final = 1024
+_LONGEST_METRIC: Final = 256
+_CUSTOMARY: Final = frozenset({"accuracy", "loss"})
+
+
+def _few(metrics: dict[str, float]) -> dict[str, float]:
+    """The app's author decides how many there are: the customary ones stay, the last ones go."""
+    named = [name for name in metrics if len(name) <= _LONGEST_METRIC]
+    kept = set(sorted(named, key=lambda name: name not in _CUSTOMARY)[:MOST_METRICS])
+    return {name: value for name, value in metrics.items() if name in kept}
+
+
+def _short(text: str) -> str:
+    """It may quote Flower's words about a run, of any length."""
+    return text[:LONGEST_MESSAGE]
+
+
+Hex = Annotated[str, Field(max_length=64)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Tally = Annotated[int, Field(ge=0, lt=2**53)]
+"""Of requests: there are more of them."""
+Moment = Annotated[float, Field(ge=0, lt=253_402_300_800, allow_inf_nan=False)]
+"""Unix seconds, up to the last year that a date can say."""
+NodeId = Annotated[str, Field(max_length=20)]
+Metrics = Annotated[dict[str, float], AfterValidator(_few)]
+Message = Annotated[str, AfterValidator(_short)]
 
 
 class _Record(BaseModel):
@@ -125,47 +157,58 @@ class Phase(StrEnum):
 class ClientStatus(_Record):
     """What the steward has seen of one client."""
 
-    name: str
-    node_id: str | None = None
+    name: Annotated[str, Field(max_length=64)]
+    node_id: NodeId | None = None
     online: bool = False
     denied: bool = False
-    serial: str | None = None
+    serial: Hex | None = None
     """Serial number (hex) of the certificate last seen."""
-    not_after: float | None = None
+    not_after: Moment | None = None
     """Unix seconds: when that certificate ends."""
-    last_seen: float | None = None
-    admitted: int = 0
-    refused: int = 0
+    last_seen: Moment | None = None
+    admitted: Count = 0
+    refused: Count = 0
 
 
 class Denial(_Record):
     """Requests that the gate refused, one line for each client and reason."""
 
-    client: str
+    client: Annotated[str, Field(max_length=512)]
     """The SPIFFE id, or ``unknown``."""
-    reason: str
-    count: int
-    last: float
+    reason: Annotated[str, Field(max_length=256)]
+    count: Tally
+    last: Moment
 
 
 class StewardStatus(_Record):
-    """The state of a training, as observed inside its server pod."""
+    """The state of a training, as observed inside its server pod.
+
+    That pod is the tenant's: whoever reads this reads what a tenant may have written, so each part has a bound, and
+    one that a steward of ours never crosses.
+    """
 
     phase: Phase
-    message: str
-    run_id: str | None
-    runs_started: int
-    round: int
+    message: Message
+    run_id: NodeId | None
+    runs_started: Count
+    round: Count
     """The last released round; 0 before the first."""
-    rounds: int
-    records: int
+    rounds: Count
+    records: Count
     """How many RoundRecords there are (see OPERATOR_ROUNDS)."""
-    metrics: dict[str, float]
-    model_sha256: str | None
-    clients: tuple[ClientStatus, ...]
-    denials: tuple[Denial, ...]
-    handshakes: dict[str, int]
+    metrics: Metrics
+    model_sha256: Hex | None
+    clients: Annotated[tuple[ClientStatus, ...], Field(max_length=MOST_CLIENTS)]
+    denials: Annotated[tuple[Denial, ...], Field(max_length=16 * (MOST_CLIENTS + 1))]
+    """One for each client, and for strangers, and reason."""
+    handshakes: Annotated[dict[str, Tally], Field(max_length=64)]
     """Counters of the proxy by listener and cause, as ``fleet.no-certificate``."""
+    aggregator_serial: Hex | None = None
+    """Serial number (hex) of the certificate that the aggregator last showed, on a call about rounds."""
+    aggregator_not_after: Moment | None = None
+    """Unix seconds: when that certificate ends."""
+    policy_sha256: Hex | None = None
+    """Hex digest of the policy file, byte for byte, that the steward has been running with since its start."""
 
 
 class DenyList(_Record):

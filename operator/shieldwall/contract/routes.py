@@ -55,5 +55,7 @@ METRICS_STEWARD: Final = "/metrics"
 
 CLIENT_HEADER: Final = "x-shieldwall-client"
 """Set by the gate: the SPIFFE id that a request was let through for. Removed from whatever comes from outside."""
+LEAF_FAILURES_HEADER: Final = "x-shieldwall-leaf-failures"
+"""Set by a client's signer, on its word: how often it found a leaf that it cannot use, and kept the one before."""
 NODE_KEY_HEADER: Final = "flwr-public-key"
 """Flower's own header: base64 of the node's public key (SubjectPublicKeyInfo PEM)."""

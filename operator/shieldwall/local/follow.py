@@ -6,18 +6,21 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Outcome, Phase
+from shieldwall.control.steward.api import StewardUnreachableError, steward_api
+from shieldwall.control.steward.credentials import Credentials, tls_context
+from shieldwall.control.steward.news import news_of
 from shieldwall.local import events
-from shieldwall.local.steward_api import StewardUnreachableError, steward_api, tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
+    from pathlib import Path
 
     from shieldwall.contract.records import StewardStatus
+    from shieldwall.control.steward.api import StewardApi, Whereabouts
     from shieldwall.local.cluster.pods import Pod
     from shieldwall.local.desk import Desk
     from shieldwall.local.notebook import Notebook
-    from shieldwall.local.steward_api import StewardApi, Whereabouts
 
 _POLL_SECONDS: Final = 0.5
 _POLLS_PER_SESSION: Final = 1200
@@ -36,7 +39,7 @@ class Follower:
     async def follow(self, where: Whereabouts, desk: Desk, now: Callable[[], datetime]) -> None:
         """Ask the steward twice a second, until cancelled. Raises WrongServerError."""
         while True:
-            async with steward_api(where, tls_context(desk.trust, desk.operator_leaf(now()))) as api:
+            async with steward_api(where, tls_context(credentials_in(desk.trust, desk.operator_leaf(now())))) as api:
                 for _ in range(_POLLS_PER_SESSION):
                     await self.look(api)
                     await asyncio.sleep(_POLL_SECONDS)
@@ -89,11 +92,10 @@ class Follower:
             self._notebook.mark("first_client_online")
 
 
-def news_of(status: StewardStatus) -> StewardStatus:
-    """The status without what changes at every request: nobody has to be told of that."""
-    clients = tuple(client.model_copy(update={"last_seen": None}) for client in status.clients)
-    denials = tuple(denial.model_copy(update={"last": 0.0}) for denial in status.denials)
-    return status.model_copy(update={"clients": clients, "denials": denials})
+def credentials_in(trust: Path, leaf: Path) -> Credentials:
+    """What lies in the directories of the trust and of this program's own leaf."""
+    parts = (leaf / "tls.crt", leaf / "tls.key", trust / "ca.crt", trust / "ca.crl")
+    return Credentials(*(part.read_bytes() for part in parts))
 
 
 def is_over(status: StewardStatus | None) -> bool:

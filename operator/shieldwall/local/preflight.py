@@ -1,4 +1,4 @@
-"""What can be known before anything is started: whether the user's app can be found on this machine."""
+"""What can be known before anything is started: whether pods are wanted, and whether the user's app can be found."""
 
 from __future__ import annotations
 
@@ -35,6 +35,24 @@ class MissingModuleError(ValueError):
         listed = ", ".join(f"{module} ({field})" for field, module in modules.items())
         super().__init__(f"There is no module {listed}, neither in {app} nor in this Python.")
         self.modules = modules
+
+
+class SuspendedTrainingError(ValueError):
+    """No pod of the training is wanted; ``field`` says so."""
+
+    field = "spec.suspend"
+
+    def __init__(self, training: str) -> None:
+        super().__init__(
+            f"{self.field} of {training} is true, so that no pod runs and the run would never end."
+            " Set it to false, or leave it out, to run the training here."
+        )
+
+
+def require_active(training: Training) -> None:
+    """Raise SuspendedTrainingError for a training that is suspended."""
+    if training.spec.suspend:
+        raise SuspendedTrainingError(training.name)
 
 
 def references(training: Training) -> dict[str, str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.control.plan.build import build_plan
 from shieldwall.control.plan.orders import Trust
-from shieldwall.local.desk import Desk, Randomness, Shelves
+from shieldwall.local.desk import Desk, Shelves
 from shieldwall.local.planner import federation_of, leaf_lifetime, local_settings
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.local import certificates, events
 from shieldwall.local.attacks import assign
 from shieldwall.local.cluster.addresses import reserve
@@ -18,12 +19,12 @@ from shieldwall.local.cluster.containers import base_environment
 from shieldwall.local.cluster.kubelet import Site, kubelet
 from shieldwall.local.cluster.supervisor import Pace
 from shieldwall.local.cluster.users import OneUser, UserEach, choose
-from shieldwall.local.desk import Desk, Randomness, Shelves
+from shieldwall.local.desk import Desk, Shelves
 from shieldwall.local.layout import laid_out
 from shieldwall.local.notebook import Notebook, Subject, container_facts, save_model
 from shieldwall.local.outcome import End
 from shieldwall.local.planner import Planner, federation_of, leaf_lifetime, local_settings
-from shieldwall.local.preflight import require_app
+from shieldwall.local.preflight import require_active, require_app
 from shieldwall.local.stages import Crew, RunFailedError, Stages
 
 if TYPE_CHECKING:
@@ -62,9 +63,10 @@ class Job:
 async def run_training(job: Job, listen: Callable[[events.Event], None]) -> RunOutcome:
     """Run ``job`` to its end; SIGINT, SIGTERM and SIGHUP end it early, with everything it started.
 
-    Raises TooManyAttackersError, NoFreeBlockError, MissingModuleError and ForeignDirectoryError before anything is
-    started.
+    Raises SuspendedTrainingError, TooManyAttackersError, NoFreeBlockError, MissingModuleError and
+    ForeignDirectoryError before anything is started.
     """
+    require_active(job.training)
     attackers = assign([client.name for client in job.training.spec.clients], job.attacks)
     with reserve(os.getpid()) as block, laid_out(job.results, job.keep) as layout:
         return await _run(job, listen, layout, block, attackers)

@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Outcome, Phase
+from shieldwall.control.steward.api import Whereabouts
 from shieldwall.local import certificates, events
 from shieldwall.local.attackers import disguise
 from shieldwall.local.cluster.templates import pod_templates
 from shieldwall.local.follow import Follower, is_online, is_over, is_registered, progress_of
-from shieldwall.local.steward_api import Whereabouts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

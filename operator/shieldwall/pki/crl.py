@@ -47,6 +47,14 @@ def issue_crl(
     return builder.sign(issuer.key, hashes.SHA256())
 
 
+def next_update(pem: str) -> datetime | None:
+    """When the (first) list in ``pem`` ends; None for what is no list or has no end."""
+    try:
+        return x509.load_pem_x509_crl(pem.encode()).next_update_utc
+    except (ValueError, x509.InvalidVersion):
+        return None
+
+
 def _entry(serial: int, when: datetime, why: x509.ReasonFlags) -> x509.RevokedCertificate:
     builder = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=when)
     if why is not x509.ReasonFlags.unspecified:  # left out rather than written (RFC 5280, 5.3.1)

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shieldwall.pki.errors import MalformedPemError, UnsupportedKeyError
+from shieldwall.pki.pem import LARGEST_KEY
 
 
 def node_key_to_openssh(key: ec.EllipticCurvePrivateKey) -> str:
@@ -21,8 +22,11 @@ def node_key_to_openssh(key: ec.EllipticCurvePrivateKey) -> str:
 
 def node_key_from_openssh(text: str | bytes) -> ec.EllipticCurvePrivateKey:
     """Read it again; raises MalformedPemError or UnsupportedKeyError."""
-    try:
-        key = serialization.load_ssh_private_key(text.encode() if isinstance(text, str) else text, password=None)
+    content = text.encode() if isinstance(text, str) else text
+    if len(content) > LARGEST_KEY:
+        raise MalformedPemError("an OpenSSH private key of an elliptic curve")
+    try:  # as in private_key_from_pem
+        key = serialization.load_ssh_private_key(content, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         raise MalformedPemError("an OpenSSH private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,6 +14,10 @@ from shieldwall.pki.keys import require_p256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+LARGEST_KEY: Final = 2048
+"""Bytes of text, for a P-256 key with whatever stands around it: a reader must not work on larger ones of others."""
 
 
 def certificates_to_pem(certificates: Iterable[x509.Certificate]) -> str:
@@ -39,8 +43,11 @@ def private_key_to_pem(key: ec.EllipticCurvePrivateKey) -> str:
 
 def private_key_from_pem(pem: str | bytes) -> ec.EllipticCurvePrivateKey:
     """Read a P-256 key; raises MalformedPemError or UnsupportedKeyError."""
-    try:
-        key = serialization.load_pem_private_key(_as_bytes(pem), password=None)
+    text = _as_bytes(pem)
+    if len(text) > LARGEST_KEY:
+        raise MalformedPemError("a P-256 private key")
+    try:  # no RSA key is wanted: whether its factors are primes, which may take minutes, is of no interest
+        key = serialization.load_pem_private_key(text, password=None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it is encrypted
         raise MalformedPemError("an unencrypted private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):

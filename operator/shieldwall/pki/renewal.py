@@ -1,4 +1,7 @@
-"""When a certificate has to be replaced, and why. The answers depend on the certificates and the time alone."""
+"""When a certificate or a revocation list has to be replaced, and why.
+
+The answers depend on certificates, lists and the time alone.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from shieldwall.pki.keys import require_p256
 from shieldwall.pki.validity import BACKDATE, validity_of
 from shieldwall.pki.verify import (
     VerificationError,
@@ -17,8 +24,6 @@ from shieldwall.pki.verify import (
 )
 
 if TYPE_CHECKING:
-    from cryptography import x509
-
     from shieldwall.contract.identity import Identity
     from shieldwall.pki.leaf import LeafRequest
 
@@ -40,6 +45,8 @@ class RenewalReason(StrEnum):
     NOT_YET_VALID = "NotYetValid"
     EXPIRED = "Expired"
     RENEWAL_DUE = "RenewalDue"
+    REQUESTED = "Requested"
+    """Somebody asked for it."""
 
 
 def renewal_time(certificate: x509.Certificate) -> datetime:
@@ -49,6 +56,37 @@ def renewal_time(certificate: x509.Certificate) -> datetime:
     share = int.from_bytes(hashlib.sha256(serial).digest()[: _HASH_BITS // 8], "big")
     jitter = timedelta(microseconds=(valid.life // timedelta(microseconds=_JITTER_SHARE)) * share >> _HASH_BITS)
     return valid.not_before + valid.life * 2 / 3 - jitter
+
+
+def next_renewal(leaf: x509.Certificate, issuer: x509.Certificate) -> datetime | None:
+    """When a leaf is to be renewed; None for one that ends with its issuer: it would gain nothing by renewal."""
+    gains = validity_of(issuer).not_after > validity_of(leaf).not_after
+    return renewal_time(leaf) if gains else None
+
+
+def crl_of(pem: str | bytes, issuer: x509.Certificate) -> x509.CertificateRevocationList | None:
+    """The list in ``pem`` if ``issuer`` signed it and it says until when it holds and its number, else None."""
+    try:
+        crl = x509.load_pem_x509_crl(pem.encode() if isinstance(pem, str) else pem)
+        key = require_p256(issuer.public_key())
+        numbered = any(isinstance(extension.value, x509.CRLNumber) for extension in crl.extensions)
+        own = crl.issuer == issuer.subject and crl.is_signature_valid(key)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion):
+        return None
+    return crl if own and numbered and crl.next_update_utc is not None else None
+
+
+def crl_renewal_time(pem: str | bytes, issuer: x509.Certificate) -> datetime | None:
+    """When half of the list's life is over; None when it is not ``issuer``'s.
+
+    A list that ends with its issuer cannot live longer, so it is never due before that end.
+    """
+    crl = crl_of(pem, issuer)
+    if crl is None or crl.next_update_utc is None:
+        return None
+    if crl.next_update_utc >= validity_of(issuer).not_after:
+        return validity_of(issuer).not_after
+    return crl.next_update_utc - (crl.next_update_utc - crl.last_update_utc) / 2
 
 
 def renewal_reason(
@@ -99,9 +137,8 @@ def _by_time(
         return RenewalReason.EXPIRED
     if valid.life > lifetime + BACKDATE:
         return RenewalReason.LIFETIME_CHANGED
-    # A leaf that ends with its issuer gains nothing by renewal; without this it would be renewed at every pass.
-    gains = validity_of(issuer).not_after > valid.not_after
-    return RenewalReason.RENEWAL_DUE if gains and now >= renewal_time(leaf) else None
+    due = next_renewal(leaf, issuer)
+    return RenewalReason.RENEWAL_DUE if due is not None and now >= due else None
 
 
 def _identity(leaf: x509.Certificate) -> Identity | None:

@@ -21,3 +21,8 @@ def new_serial(random: Callable[[int], bytes]) -> int:
 def serial_text(serial: int) -> str:
     """The form in records and deny lists: lower-case hex without leading zeros."""
     return f"{serial:x}"
+
+
+def short_serial(serial: str) -> str:
+    """The first letters: enough for people to tell two apart."""
+    return f"{serial[:4]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from cryptography import x509
@@ -89,6 +90,7 @@ def verify_leaf(
     return identity
 
 
+@lru_cache(maxsize=4096)  # asked of the same certificates again and again, and a signature takes a while to verify
 def is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Whether name, AKI = SKI and signature all say so, and ``issuer`` may sign certificates."""
     try:

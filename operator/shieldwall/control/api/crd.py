@@ -98,7 +98,8 @@ def resource_schema() -> Schema:
             "kind": {"description": "The kind of the object.", "type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(FederatedTrainingSpec) | {"x-kubernetes-validations": validations},
-            "status": structural(FederatedTrainingStatus),
+            # So that kstatus does not take a training that nobody has looked at yet for one that is current.
+            "status": structural(FederatedTrainingStatus) | {"default": {"observedGeneration": -1}},
         },
         "x-kubernetes-validations": list(_NAME_VALIDATIONS),
     }

@@ -19,7 +19,10 @@ LABEL: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 TRAINING_NAME: Final = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 SUBDOMAIN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 REGION: Final = r"^[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"
-QUALIFIED_NAME: Final = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?$"
+QUALIFIED_NAME: Final = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9._]{0,61}[A-Za-z0-9])?$"
+)
 LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)?$"
 REFERENCE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 IMAGE: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
@@ -27,6 +30,7 @@ CONFIG_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 NODE_CONFIG_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"
 DURATION: Final = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$"
+NODE_TEXT: Final = r"^[^\"'\\\x00-\x1f\x7f]*$"
 SIZE: Final = r"^[1-9][0-9]*([kMGTPE]|[KMGTPE]i)?$"
 
 PATTERN_SENTENCES: Final = {
@@ -42,13 +46,14 @@ PATTERN_SENTENCES: Final = {
     NODE_CONFIG_KEY: "must be letters, digits, dashes and underscores, with a letter or digit at both ends",
     DURATION: "must be a duration such as 24h or 1h30m",
     QUANTITY: "must be a Kubernetes quantity such as 500m, 2 or 1Gi",
+    NODE_TEXT: "must have no quotes, backslashes or control characters",
     SIZE: "must be a Kubernetes quantity of bytes such as 10Gi, and not zero",
 }
 """What to tell people whose text does not match a pattern."""
 
 MAX_CONFIG_TEXT: Final = 4096
 _QUANTITY_LENGTH: Final = 32
-_NODE_TEXT: Final = re.compile(r"[^\"'\\\x00-\x1f\x7f]{0,256}")
+_NODE_TEXT_LENGTH: Final = 256
 
 
 class ApiModel(BaseModel):
@@ -76,7 +81,7 @@ def _scalar(value: object) -> ConfigValue:
 def _node_scalar(value: object) -> ConfigValue:
     """A value that survives Flower's ``key=value`` command line, in which texts are quoted and never escaped."""
     scalar = _scalar(value)
-    if isinstance(scalar, str) and _NODE_TEXT.fullmatch(scalar) is None:
+    if isinstance(scalar, str) and (len(scalar) > _NODE_TEXT_LENGTH or re.fullmatch(NODE_TEXT, scalar) is None):
         raise PydanticCustomError(
             "node_text", "must have at most 256 characters, and no quotes, backslashes or control characters"
         )
@@ -106,11 +111,17 @@ def _quantity_schema(pattern: str) -> WithJsonSchema:
     )
 
 
-# A map of mixed scalars has no type in a structural schema: the API server keeps it as it is, and parse() checks it.
-_ANY_SCALAR: Final = WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})
+# Mixed scalars have no type in a structural schema. OpenAPI's bounds hold for values of their own type only: those of
+# texts refuse long ones, and those of maps and lists, which nothing can satisfy, refuse every map and list.
+_NO_MAP_NO_LIST: Final = {"minProperties": 1, "maxProperties": 0, "minItems": 1, "maxItems": 0}
+_ANY_SCALAR: Final = {"x-kubernetes-preserve-unknown-fields": True, **_NO_MAP_NO_LIST}
 
-Scalar = Annotated[ConfigValue, PlainValidator(_scalar), _ANY_SCALAR]
-NodeScalar = Annotated[ConfigValue, PlainValidator(_node_scalar), _ANY_SCALAR]
+Scalar = Annotated[ConfigValue, PlainValidator(_scalar), WithJsonSchema({**_ANY_SCALAR, "maxLength": MAX_CONFIG_TEXT})]
+NodeScalar = Annotated[
+    ConfigValue,
+    PlainValidator(_node_scalar),
+    WithJsonSchema({**_ANY_SCALAR, "maxLength": _NODE_TEXT_LENGTH, "pattern": NODE_TEXT}),
+]
 Quantity = Annotated[str, _quantity(QUANTITY), _quantity_schema(QUANTITY)]
 Size = Annotated[str, _quantity(SIZE), _quantity_schema(SIZE)]
 

@@ -9,7 +9,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from shieldwall.control.api.plain import Fault, Json, Location, plain_json, show
-from shieldwall.control.api.problems import InvalidTrainingError, Problem
+from shieldwall.control.api.problems import InvalidTrainingError, Problem, problems_of
+from shieldwall.control.api.requests import is_paused, renewal_requests, unclear_pause
 from shieldwall.control.api.schema import properties_at, structural
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.terms import TERMS
@@ -18,7 +19,6 @@ from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
 from shieldwall.control.api.translate import sentence
 from shieldwall.control.api.unsupported import UNSUPPORTED
 
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _RESERVED: Final = re.compile(rf"-({'|'.join(RESERVED_WORDS)})(-|$)")
 
 _STAND_INS: Final[dict[str, Json]] = {
@@ -33,7 +33,7 @@ def parse_training(document: object) -> Training:
     """Read a FederatedTraining; raises InvalidTrainingError with every problem at once, and nothing else."""
     plain, faults = plain_json(document)
     if not isinstance(plain, dict):
-        raise InvalidTrainingError(_problems(faults) or (Problem("", _not_a_map(plain)),))
+        raise InvalidTrainingError(problems_of(faults) or (Problem("", _not_a_map(plain)),))
     written = {name: value for name, value in plain.items() if name != "status"}
     manifest, shape = _read(written)
     seen = [fault.location for fault in faults]
@@ -41,9 +41,25 @@ def parse_training(document: object) -> Training:
     faults += _duplicates(written) + _reserved(written)
     faults += _crossing(manifest.spec if manifest is not None else None, written, faults)
     if faults or manifest is None:
-        raise InvalidTrainingError(_problems(faults))
-    metadata = manifest.metadata
-    return Training(metadata.name, metadata.namespace, metadata.uid, metadata.generation, manifest.spec)
+        raise InvalidTrainingError(problems_of(faults))
+    metadata, annotations = manifest.metadata, _annotations(written)
+    return Training(
+        name=metadata.name,
+        namespace=metadata.namespace,
+        uid=metadata.uid,
+        generation=metadata.generation,
+        spec=manifest.spec,
+        requests=renewal_requests(annotations, (client.name for client in manifest.spec.clients)),
+        paused=is_paused(annotations),
+        unclear_pause=unclear_pause(annotations),
+    )
+
+
+def _annotations(document: dict[str, Json]) -> dict[str, Json]:
+    """Read as they are: no annotation makes a training invalid."""
+    metadata = document.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    return annotations if isinstance(annotations, dict) else {}
 
 
 def _not_a_map(plain: Json) -> str:
@@ -133,20 +149,3 @@ def _mended(spec: Json, broken: frozenset[str]) -> FederatedTrainingSpec | None:
 
 def _below_any(location: Location, others: list[Location]) -> bool:
     return any(location[: len(other)] == other for other in others)
-
-
-def _problems(faults: tuple[Fault, ...]) -> tuple[Problem, ...]:
-    return tuple(Problem(_field(fault.location), fault.message) for fault in faults)
-
-
-def _field(location: Location) -> str:
-    """``("spec", "clients", 3, "name")`` as ``spec.clients[3].name``."""
-    path = ""
-    for step in location:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif _IDENTIFIER.fullmatch(step):
-            path += f".{step}" if path else step
-        else:
-            path += f"[{show(step)}]"
-    return path

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.control.api.plain import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from shieldwall.control.api.plain import Fault, Location
+
+_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,3 +38,21 @@ class InvalidTrainingError(ValueError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda problem: problem.order))
         super().__init__("\n".join(f"{problem.field}: {problem.message}" for problem in self.problems))
+
+
+def problems_of(faults: Iterable[Fault]) -> tuple[Problem, ...]:
+    """The same, each with its place as people write it."""
+    return tuple(Problem(path_of(fault.location), fault.message) for fault in faults)
+
+
+def path_of(location: Location) -> str:
+    """``("spec", "clients", 3, "name")`` as ``spec.clients[3].name``; a name that is none is quoted."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _IDENTIFIER.fullmatch(step):
+            path += f".{step}" if path else step
+        else:
+            path += f"[{show(step)}]"
+    return path

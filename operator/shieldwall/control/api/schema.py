@@ -6,6 +6,7 @@ each field. Source: Kubernetes API conventions, "Specifying a structural schema"
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -24,6 +25,7 @@ _KEPT: Final = (
     "maxLength",
     "minItems",
     "maxItems",
+    "minProperties",
     "maxProperties",
     "minimum",
     "maximum",
@@ -68,13 +70,40 @@ def _node(source: Schema, definitions: dict[str, Schema]) -> Schema:
         bound = f"exclusive{side.capitalize()}"
         if bound in source:
             node |= {side: source[bound], bound: True}
+        if not float(node.get(side, 0)).is_integer():
+            _by_rule(node, side)
     if "properties" in source:
         node["properties"] = {name: _node(child, definitions) for name, child in source["properties"].items()}
     if "items" in source:
-        node["items"] = _node(source["items"], definitions)
+        node["items"] = _without_defaults(_node(source["items"], definitions))
     if (values := _values(source)) is not None:
         node["additionalProperties"] = _node(values, definitions)
     return node
+
+
+def _by_rule(node: Schema, side: str) -> None:
+    """Say a bound that is not whole in CEL, and leave the nearest whole one beyond it.
+
+    An API server cuts such a bound to a whole number when the value is one: ``0`` would not be below 0.5.
+    Source: ``MinimumNativeType`` of k8s.io/kube-openapi.
+    """
+    bound, exclusive = node[side], node.pop(f"exclusive{side.capitalize()}", False)
+    node[side] = math.floor(bound) if side == "minimum" else math.ceil(bound)
+    sign = (">" if side == "minimum" else "<") + ("" if exclusive else "=")
+    words = {"<": "less than", "<=": "at most", ">": "greater than", ">=": "at least"}
+    rule = {"rule": f"self {sign} {bound}", "message": f"must be {words[sign]} {bound}"}
+    node["x-kubernetes-validations"] = [*node.get("x-kubernetes-validations", []), rule]
+
+
+def _without_defaults(node: Schema) -> Schema:
+    """The schema of a list's items without defaults.
+
+    ``kubectl apply`` and Argo CD replace lists as a whole: with defaults filled in below one, every sync would differ.
+    """
+    kept = {keyword: value for keyword, value in node.items() if keyword != "default"}
+    if "properties" in kept:
+        kept["properties"] = {name: _without_defaults(child) for name, child in kept["properties"].items()}
+    return kept
 
 
 def _resolve(source: Schema, definitions: dict[str, Schema]) -> Schema:

@@ -15,12 +15,25 @@ from shieldwall.control.api.queries import Queries
 from shieldwall.control.api.residency import Residency
 from shieldwall.control.api.resources import PodTemplate, Storage
 from shieldwall.control.api.rounds import MAX_CLIENTS, Rounds
+from shieldwall.control.api.transitions import kept, unchanged
 
 
 class FederatedTrainingSpec(ApiModel):
     """What is wanted: a Flower app, its clients, and the wall around them."""
 
-    app: App
+    app: Annotated[
+        App,
+        Field(
+            json_schema_extra={
+                "x-kubernetes-validations": [
+                    kept(
+                        "serverApp",
+                        "A training keeps its mode, managed (model) or wrapped (serverApp). Make a new one.",
+                    )
+                ]
+            }
+        ),
+    ]
     """The user's Flower app and the image it is installed in."""
     rounds: Rounds
     """How many rounds, and when one may go on."""
@@ -54,12 +67,14 @@ class FederatedTrainingSpec(ApiModel):
         Field(
             json_schema_extra={
                 "x-kubernetes-validations": [
-                    {"rule": "self == oldSelf", "message": "sizes and class of the volumes cannot be changed later"}
+                    unchanged("server", "The size of a volume cannot be changed later."),
+                    unchanged("model", "The size of a volume cannot be changed later."),
+                    unchanged("storageClassName", "The class of the volumes cannot be changed later."),
                 ]
             }
         ),
     ] = Storage.model_validate({})
-    """Sizes of the training's own volumes."""
+    """The training's own volumes."""
     suspend: bool = False
     """True stops the training and keeps what it has reached."""
 

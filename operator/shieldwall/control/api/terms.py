@@ -83,6 +83,6 @@ TERMS: Final = {
         "self.clients.filter(c, !(has(c.region) && c.region in self.residency.regions))[0].name",
         _stray,
     ),
-    "external": Term("%s", "self.clients.filter(c, c.external)[0].name", _external),
+    "external": Term("%s", "self.clients.filter(c, has(c.external) && c.external)[0].name", _external),
     "ttl": Term("%s", "self.identity.certificateTTL", lambda spec: spec.identity.certificate_ttl),
 }

@@ -1,11 +1,13 @@
 """The FederatedTraining as a document, and as the domain object that everything below the API works with."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field
 
 from shieldwall.control.api.fields import LABEL, TRAINING_NAME, ApiModel
+from shieldwall.control.api.requests import RenewalRequests
 from shieldwall.control.api.spec import FederatedTrainingSpec
 
 GROUP: Final = "shieldwall.dev"
@@ -72,3 +74,14 @@ class Training:
     """None for a file that no API server has seen."""
     generation: int | None
     spec: FederatedTrainingSpec
+    requests: RenewalRequests = field(default_factory=RenewalRequests)
+    """Certificates that people want renewed."""
+    paused: bool = False
+    """Whether nothing may be written but the status."""
+    unclear_pause: str = ""
+    """What was written, quoted, in place of a pause and is not understood."""
+
+    @property
+    def renewal_requests(self) -> Mapping[str, str]:
+        """By subject (``all``, ``server``, ``aggregator``, ``client.<name>``): the nonce of the request."""
+        return self.requests.nonces

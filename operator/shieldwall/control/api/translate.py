@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from shieldwall.control.api.fields import PATTERN_SENTENCES
 from shieldwall.control.api.plain import show
+from shieldwall.control.api.sectionrule import RULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,8 @@ def sentence(error: ErrorDetails, siblings: Sequence[str]) -> str:
         return "This field is required."
     if kind == "extra_forbidden":
         return _unknown(str(error["loc"][-1]), siblings)
+    if kind == RULE:
+        return error["msg"]
     if kind in {"enum", "literal_error"}:
         return _choice(value, context["expected"])
     if kind in {"too_long", "too_short", "string_too_long", "string_too_short"}:

@@ -71,7 +71,7 @@ UNSUPPORTED: Final = (
     _entry("queries", "!self.queries.enabled", lambda spec: not spec.queries.enabled, "Leave queries.enabled false."),
     _entry(
         "clients",
-        "!self.clients.exists(c, c.external)",
+        "!self.clients.exists(c, has(c.external) && c.external)",
         lambda spec: not any(client.external for client in spec.clients),
         "External clients cannot enrol; {external} is one. Leave external false.",
     ),
@@ -81,5 +81,4 @@ UNSUPPORTED: Final = (
         _built_in,
         "The operator's own root issues every training's CA. Use issuer: {builtIn: {}}.",
     ),
-    _entry("suspend", "!self.suspend", lambda spec: not spec.suspend, "Leave suspend false, or delete the training."),
 )

@@ -15,7 +15,7 @@ from shieldwall.contract import paths
 from shieldwall.control.plan import volumes
 from shieldwall.control.plan.container import FLOWER_USER, container, flower_env, user_image, user_resources
 from shieldwall.control.plan.labels import Component, label_selector, metadata
-from shieldwall.control.plan.pod import init_container, pod_template, proxy_container
+from shieldwall.control.plan.pod import init_container, pod_template, proxy_container, replicas
 from shieldwall.control.plan.policy import policy_hash
 from shieldwall.control.plan.probes import alive_probes
 from shieldwall.control.plan.services import server_host
@@ -55,7 +55,7 @@ def aggregator_stateful_set(
         kind="StatefulSet",
         metadata=metadata(training, names.aggregator, Component.AGGREGATOR),
         spec=V1StatefulSetSpec(
-            replicas=1,
+            replicas=replicas(training),
             revision_history_limit=2,
             selector=label_selector(training, Component.AGGREGATOR),
             service_name=names.aggregator,
@@ -63,9 +63,8 @@ def aggregator_stateful_set(
             volume_claim_templates=[
                 volumes.claim_template(training, Component.AGGREGATOR, volumes.MODEL, training.spec.storage.model)
             ],
-            # The model is what the training was for: it outlives it.
             persistent_volume_claim_retention_policy=V1StatefulSetPersistentVolumeClaimRetentionPolicy(
-                when_deleted="Retain", when_scaled="Retain"
+                when_deleted=training.spec.storage.model_deletion_policy.value, when_scaled="Retain"
             ),
         ),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shieldwall.control.plan.accounts import service_accounts
@@ -37,14 +38,24 @@ def build_plan(training: Training, observed: Observed, settings: PlanSettings, n
 
     A withheld object may exist already (a Secret was deleted by hand): prune by complete plans only.
     """
+    return replace(orders_of(training, observed, settings, now), objects=objects_of(training, observed, settings))
+
+
+def orders_of(training: Training, observed: Observed, settings: PlanSettings, now: datetime) -> Plan:
+    """What is missing or due: the plan without its objects."""
     names = Names(training.name)
     return Plan(
         authority=authority_order(training, settings, names, observed, now),
         certificates=certificate_orders(training, settings, names, observed, now),
         node_keys=node_key_orders(training, names, observed),
         shared_secrets=shared_secret_orders(names, observed),
-        objects=tuple(_objects(training, settings, names, observed)),
+        objects=(),
     )
+
+
+def objects_of(training: Training, observed: Observed, settings: PlanSettings) -> tuple[KubernetesObject, ...]:
+    """The plan's objects. Of ``observed`` they take trust, node keys, and which leaves and shared secrets there are."""
+    return tuple(_objects(training, settings, Names(training.name), observed))
 
 
 def _objects(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.identity import Federation
+from shieldwall.control.api.requests import AGGREGATOR, SERVER, client_subject, unanswered
+from shieldwall.control.plan.names import Names
 from shieldwall.control.plan.orders import AuthorityOrder, CertificateOrder, NodeKeyOrder, SharedSecretOrder
 from shieldwall.control.plan.services import server_dns_names
 from shieldwall.pki.authority import federation_of
 from shieldwall.pki.leaf import LeafRequest
-from shieldwall.pki.renewal import RenewalReason, renewal_reason
+from shieldwall.pki.renewal import RenewalReason, crl_renewal_time, next_renewal, renewal_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from shieldwall.control.api.training import Training
-    from shieldwall.control.plan.names import Names
     from shieldwall.control.plan.orders import Observed
     from shieldwall.control.plan.settings import PlanSettings
 
@@ -29,7 +30,7 @@ def authority_order(
     training: Training, settings: PlanSettings, names: Names, observed: Observed, now: datetime
 ) -> AuthorityOrder | None:
     """The issuing CA, if there is none that can sign for this training now: one that ran out heals by itself."""
-    usable = _usable_issuer(_federation(training, settings), observed, now)
+    usable = usable_issuer(_federation(training, settings), observed.issuer, now)
     return AuthorityOrder(names.authority) if usable is None else None
 
 
@@ -37,24 +38,65 @@ def certificate_orders(
     training: Training, settings: PlanSettings, names: Names, observed: Observed, now: datetime
 ) -> tuple[CertificateOrder, ...]:
     """Leaves to issue, after the authority that may have been ordered with them."""
-    issuer = _usable_issuer(_federation(training, settings), observed, now)
+    issuer = usable_issuer(_federation(training, settings), observed.issuer, now)
+    subjects = subjects_of(training, names)
     orders = []
     for secret, wanted in _leaves(training, settings, names):
+        request = wanted_request(training, subjects[secret])
         reason = _reason(observed.leaves.get(secret), issuer, wanted, now)
+        if reason is None and unanswered(request, observed.renewals.get(secret, "")):
+            reason = RenewalReason.REQUESTED
         if reason is not None:
-            orders.append(CertificateOrder(secret, wanted.identity, wanted.dns_names, wanted.lifetime, reason.value))
+            order = CertificateOrder(secret, wanted.identity, wanted.dns_names, wanted.lifetime, reason.value, request)
+            orders.append(order)
     return tuple(orders)
+
+
+def wanted_request(training: Training, subject: str) -> str:
+    """What a leaf's Secret is stamped with once it answers the requests made for it; empty when there are none."""
+    return training.requests.wanted(subject)
+
+
+def subjects_of(training: Training, names: Names) -> dict[str, str]:
+    """By Secret: ``server``, ``aggregator`` or ``client.<name>``, as requests and metrics name leaves."""
+    clients = {names.client_tls(client.name): client_subject(client.name) for client in training.spec.clients}
+    return {names.server_tls: SERVER, names.aggregator_tls: AGGREGATOR} | clients
+
+
+def entries_of(training: Training, names: Names) -> dict[str, frozenset[str]]:
+    """Every Secret that a training may own, and the names of its entries."""
+    leaf, node = frozenset({"tls.crt", "tls.key", "ca.crt"}), frozenset({"node.key", "node.pub"})
+    entries = dict.fromkeys((names.authority, names.server_tls, names.aggregator_tls), leaf)
+    entries[names.superexec] = frozenset({SUPEREXEC_KEY})
+    for client in training.spec.clients:
+        entries |= {names.client_tls(client.name): leaf, names.client_node(client.name): node}
+    return entries
+
+
+def next_deadline(training: Training, settings: PlanSettings, observed: Observed, now: datetime) -> datetime | None:
+    """When something will be due though nothing happens: a leaf, the revocation list, or a CA that has run out.
+
+    Later than ``now``; None while there is no usable CA.
+    """
+    issuer = usable_issuer(_federation(training, settings), observed.issuer, now)
+    if issuer is None:
+        return None
+    known = (observed.leaves.get(secret) for secret, _ in _leaves(training, settings, Names(training.name)))
+    due = [next_renewal(leaf, issuer) for leaf in known if leaf is not None]
+    if observed.trust is not None:
+        due.append(crl_renewal_time(observed.trust.crl, issuer))
+    return min(each for each in [*due, issuer.not_valid_after_utc] if each is not None and each > now)
 
 
 def _federation(training: Training, settings: PlanSettings) -> Federation:
     return Federation(settings.trust_domain, training.namespace, training.name)
 
 
-def _usable_issuer(federation: Federation, observed: Observed, now: datetime) -> x509.Certificate | None:
-    issuer = observed.issuer
-    if issuer is None or now >= issuer.not_valid_after_utc or federation_of(issuer) != federation:
+def usable_issuer(federation: Federation, issuer: x509.Certificate | None, now: datetime) -> x509.Certificate | None:
+    """``issuer`` if it can sign for ``federation`` now, else None."""
+    if issuer is None or federation_of(issuer) != federation:
         return None
-    return issuer
+    return issuer if issuer.not_valid_before_utc <= now < issuer.not_valid_after_utc else None
 
 
 def _reason(

@@ -20,7 +20,7 @@ from shieldwall.control.plan.container import (
     user_resources,
 )
 from shieldwall.control.plan.labels import Component, label_selector, metadata
-from shieldwall.control.plan.pod import init_container, pod_template, proxy_container
+from shieldwall.control.plan.pod import init_container, pod_template, proxy_container, replicas
 from shieldwall.control.plan.policy import client_policy_hash
 from shieldwall.control.plan.probes import alive_probes
 from shieldwall.control.plan.services import server_host
@@ -73,7 +73,7 @@ def client_deployment(
         kind="Deployment",
         metadata=metadata(training, names.client(client.name), Component.CLIENT, client.name),
         spec=V1DeploymentSpec(
-            replicas=1,
+            replicas=replicas(training),
             revision_history_limit=2,
             selector=label_selector(training, Component.CLIENT, client.name),
             strategy=V1DeploymentStrategy(type="Recreate"),

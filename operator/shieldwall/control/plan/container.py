@@ -18,6 +18,7 @@ from kubernetes.client import (
 )
 
 from shieldwall.contract import paths
+from shieldwall.control.api.quantities import canonical_list
 from shieldwall.control.plan.probes import NO_PROBES, Probes
 from shieldwall.control.plan.volumes import TEMPORARY_DIRECTORY
 
@@ -117,12 +118,14 @@ def _container_security(user: int) -> V1SecurityContext:
 
 def resources_of(wanted: ContainerResources) -> V1ResourceRequirements:
     """Of a container of ours."""
-    requests = {"cpu": wanted.cpu, "memory": wanted.memory}
-    return V1ResourceRequirements(requests=requests, limits={"memory": wanted.memory_limit})
+    requests = canonical_list({"cpu": wanted.cpu, "memory": wanted.memory})
+    return V1ResourceRequirements(requests=requests, limits=canonical_list({"memory": wanted.memory_limit}))
 
 
 def user_resources(wanted: Resources | None, settings: PlanSettings) -> V1ResourceRequirements:
     """Of the container with the user's code."""
     if wanted is None:
         return resources_of(settings.user_resources)
-    return V1ResourceRequirements(requests=wanted.requests or None, limits=wanted.limits or None)
+    return V1ResourceRequirements(
+        requests=canonical_list(wanted.requests) or None, limits=canonical_list(wanted.limits) or None
+    )

@@ -37,6 +37,8 @@ class CertificateOrder:
     lifetime: timedelta
     reason: str
     """Why now: a stable CamelCase word (``Missing``, ``RenewalDue``, ``IssuerChanged``, …)."""
+    request: str = ""
+    """The request for renewal that this answers: kept with the Secret, and observed again in ``renewals``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,16 @@ class Observed:
     trust: Trust | None = None
     issuer: x509.Certificate | None = None
     """The current issuing CA."""
+    root: x509.Certificate | None = None
+    """The CA that issued it."""
     leaves: Mapping[str, x509.Certificate] = field(default_factory=dict)
     """By Secret name."""
     node_keys: Mapping[str, str] = field(default_factory=dict)
     """By client: the public node key, SubjectPublicKeyInfo PEM."""
     shared_secrets: frozenset[str] = frozenset()
     """Names of the Secrets of fulfilled SharedSecretOrders."""
+    renewals: Mapping[str, str] = field(default_factory=dict)
+    """By Secret name: the ``request`` of the order that its leaf was issued for."""
 
 
 @dataclass(frozen=True, slots=True)

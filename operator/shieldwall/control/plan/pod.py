@@ -15,6 +15,7 @@ from kubernetes.client import (
     V1PodTemplateSpec,
     V1SeccompProfile,
     V1Toleration,
+    V1TopologySpreadConstraint,
 )
 
 from shieldwall.contract import ports
@@ -26,7 +27,7 @@ from shieldwall.control.plan.container import (
     resources_of,
     runtime_image,
 )
-from shieldwall.control.plan.labels import Component, labels
+from shieldwall.control.plan.labels import Component, label_selector, labels
 from shieldwall.control.plan.policy import POLICY_HASH
 from shieldwall.control.plan.probes import http_probes
 
@@ -42,6 +43,12 @@ if TYPE_CHECKING:
 _GROUP: Final = 65532
 
 _GRACE_SECONDS: Final = 15
+_NODE_LABEL: Final = "kubernetes.io/hostname"
+
+
+def replicas(training: Training) -> int:
+    """One; none while the training is suspended. Nothing else differs then, so it goes on where it was."""
+    return 0 if training.spec.suspend else 1
 
 
 def init_container(settings: PlanSettings, *, superexec: bool = False) -> V1Container:
@@ -112,9 +119,24 @@ def pod_template(  # noqa: PLR0913  # a pod has that many sides, all named
             service_account_name=account,
             termination_grace_period_seconds=_GRACE_SECONDS,
             tolerations=_tolerations(placement) if placement else None,
+            topology_spread_constraints=_spread(training) if component is Component.CLIENT else None,
             volumes=list(pod_volumes),
         ),
     )
+
+
+def _spread(training: Training) -> list[V1TopologySpreadConstraint]:
+    """Clients on different nodes, where there are as many: a node that fails or lies takes few of them with it.
+
+    Server and aggregator have one pod each, and the training needs both: nothing is won by keeping them apart.
+    """
+    constraint = V1TopologySpreadConstraint(
+        label_selector=label_selector(training, Component.CLIENT),
+        max_skew=1,
+        topology_key=_NODE_LABEL,
+        when_unsatisfiable="ScheduleAnyway",
+    )
+    return [constraint]
 
 
 def _pod_security() -> V1PodSecurityContext:

@@ -55,6 +55,7 @@ def runtime_policy(training: Training, settings: PlanSettings, node_keys: Mappin
 def _app(training: Training) -> AppPolicy:
     app = training.spec.app
     return AppPolicy(
+        image=app.image,
         client_app=app.client_app,
         server_app=app.server_app,
         model=app.model,

@@ -15,7 +15,7 @@ from shieldwall.contract import ports, routes
 from shieldwall.control.plan import volumes
 from shieldwall.control.plan.container import FLOWER_USER, container, flower_env, resources_of, runtime_image
 from shieldwall.control.plan.labels import Component, label_selector, metadata
-from shieldwall.control.plan.pod import init_container, pod_template, proxy_container
+from shieldwall.control.plan.pod import init_container, pod_template, proxy_container, replicas
 from shieldwall.control.plan.policy import policy_hash
 from shieldwall.control.plan.probes import http_probes
 
@@ -52,7 +52,7 @@ def server_stateful_set(
         kind="StatefulSet",
         metadata=metadata(training, names.server, Component.SERVER),
         spec=V1StatefulSetSpec(
-            replicas=1,
+            replicas=replicas(training),
             revision_history_limit=2,
             selector=label_selector(training, Component.SERVER),
             service_name=names.server_headless,

@@ -37,7 +37,8 @@ def server_dns_names(training: Training, settings: PlanSettings, names: Names) -
 def services(training: Training, names: Names) -> tuple[V1Service, ...]:
     """The server's Service, and those that StatefulSets ask for.
 
-    The first leaves out a server that is not ready: clients wait until the steward has registered their nodes.
+    The first leaves out a server that is not ready. A client that comes before its node is registered is told to try
+    again by the gate.
     """
     return (
         _service(training, names.server, Component.SERVER, _SERVER_PORTS, headless=False),

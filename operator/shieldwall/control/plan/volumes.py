@@ -19,6 +19,7 @@ from kubernetes.client import (
 )
 
 from shieldwall.contract import paths
+from shieldwall.control.api.quantities import canonical
 from shieldwall.control.plan.labels import labels
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def claim_template(training: Training, component: Component, volume: str, size: 
         metadata=V1ObjectMeta(name=volume, labels=labels(training, component)),
         spec=V1PersistentVolumeClaimSpec(
             access_modes=["ReadWriteOnce"],
-            resources=V1VolumeResourceRequirements(requests={"storage": size}),
+            resources=V1VolumeResourceRequirements(requests={"storage": canonical(size)}),
             storage_class_name=training.spec.storage.storage_class_name,
         ),
     )

@@ -174,10 +174,14 @@ def end_descendants(deadline: float) -> None:
 
 
 class Programs:
-    """The programs that this process started, and the strays they left behind."""
+    """The programs that this process started, and the strays they left behind.
+
+    Children that were there before are somebody else's, and never strays.
+    """
 
     def __init__(self) -> None:
-        self._known: set[int] = set()
+        own = os.getpid()
+        self._known = {entry.pid for entry in snapshot() if entry.parent == own}
 
     def start(self, launch: Launch) -> Program:
         """Start a program in a session of its own, its output appended to its log; raises OSError."""

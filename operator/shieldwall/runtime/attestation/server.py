@@ -106,8 +106,10 @@ def start_signer(paths: Paths, policy: RuntimePolicy, client: str, proxy: str | 
     """
     identity = policy.federation.id.client(client)
     node_public_pem = public_pem(node_key_from_openssh(paths.node_key.read_bytes()))
-    steward = StewardClient(proxy or f"https://{loopback()}:{PROXY}", paths.local_certificate, node_public_pem)
-    signer = Signer(identity, policy.federation.uid, LeafFiles(paths.tls, identity).load, steward)
+    leaves = LeafFiles(paths.tls, identity)
+    way = proxy or f"https://{loopback()}:{PROXY}"
+    steward = StewardClient(way, paths.local_certificate, node_public_pem, lambda: leaves.failures)
+    signer = Signer(identity, policy.federation.uid, leaves.load, steward)
     return serve(build_app(signer), paths.signer_socket, steward)
 
 

@@ -10,10 +10,11 @@ import httpx
 from pydantic import ValidationError
 
 from shieldwall.contract.records import OpenRound
-from shieldwall.contract.routes import NODE_KEY_HEADER, SIGNER_OPEN_ROUND
+from shieldwall.contract.routes import LEAF_FAILURES_HEADER, NODE_KEY_HEADER, SIGNER_OPEN_ROUND
 from shieldwall.runtime.attestation.signer import StewardRefusedError, StewardUnreachableError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -24,11 +25,15 @@ _DENIED: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
 class StewardClient:
     """Fetches the open round; an instance is what Signer takes as ``fetch_open_round``."""
 
-    def __init__(self, proxy: str, local_certificate: Path, node_public_pem: str) -> None:
+    def __init__(
+        self, proxy: str, local_certificate: Path, node_public_pem: str, leaf_failures: Callable[[], int] = lambda: 0
+    ) -> None:
         """``proxy``: base URL of the pod's proxy, whose certificate is ``local_certificate`` and no other.
 
         The gate wants to see the node key that is registered for the certificate, as Flower sends it.
+        ``leaf_failures`` goes along: nobody reads metrics in this pod, and the steward has some.
         """
+        self._leaf_failures = leaf_failures
         self._client = httpx.Client(
             base_url=proxy,
             verify=ssl.create_default_context(cafile=local_certificate),
@@ -42,7 +47,8 @@ class StewardClient:
     def __call__(self) -> OpenRound | None:
         """The round that is open for this client; raises StewardUnreachableError or StewardRefusedError."""
         try:
-            response = self._client.get(SIGNER_OPEN_ROUND)
+            headers = {LEAF_FAILURES_HEADER: str(self._leaf_failures())}
+            response = self._client.get(SIGNER_OPEN_ROUND, headers=headers)
         except httpx.HTTPError as error:
             raise StewardUnreachableError(f"the steward cannot be reached: {error}") from error
         if response.status_code == httpx.codes.NOT_FOUND:

@@ -98,7 +98,7 @@ class Court:
         if asked.client in self.denied:
             return Refused(Fate.DENIED, "the client is on the deny list")
         if arrival.message is None:
-            return Refused(Fate.MALFORMED, arrival.problem)
+            return Refused(Fate.NO_REPLY if arrival.lost else Fate.MALFORMED, arrival.problem)
         message = arrival.message
         if message.has_error():
             return Refused(Fate.CLIENT_ERROR, f"error {message.error.code}: {message.error.reason}")

@@ -5,11 +5,16 @@ be inflated raises out of it and the others, already taken from the SuperLink, a
 reply and never uploads it holds up everyone; a reply of any size is read into memory. Here each reply is pulled in a
 thread of its own and comes back as what it is: a message, or the reason why it is none. Its size is bounded: that of
 each object by the server's proxy (8 MiB), that of all of them here.
+
+A SuperNode whose announcement is answered on a connection that breaks announces it again, is told that nothing is
+wanted of what is known already, and takes its reply for sent: the objects of that reply never come. So a reply of which
+nothing comes any more is given up long before the round ends.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
@@ -32,8 +37,9 @@ if TYPE_CHECKING:
 _OVERHEAD_BYTES = 1 << 20
 """What a reply may weigh beside its arrays: metrics, seal and object heads."""
 _THREADS = 64
-_PULL_SECONDS = 600.0
-_PULL_TRIES = 1000
+_PULL_TRIES = 10_000
+STALLED_SECONDS = 60.0
+"""Flower gives an object up that takes longer than 30 s, and begins it again."""
 
 
 class ReplyTooLargeError(Exception):
@@ -42,6 +48,14 @@ class ReplyTooLargeError(Exception):
     def __init__(self, limit: int) -> None:
         super().__init__(f"the reply is larger than {limit} bytes")
         self.limit = limit
+
+
+class StalledReplyError(TimeoutError):
+    """A reply was announced, and nothing of it has come for ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"a reply was announced, and nothing of it came for {seconds:g} s")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +67,17 @@ class Arrival:
     message: Message | None
     problem: str = ""
     """Why there is no message."""
+    lost: bool = False
+    """Whether it is none because it never came, which proves nothing against its sender."""
 
 
 class Inbox:
     """Replies to messages that were pushed through ``grid``; use as a context manager."""
 
-    def __init__(self, grid: HttpGrid, model_bytes: int) -> None:
+    def __init__(self, grid: HttpGrid, model_bytes: int, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._grid = grid
         self._limit = 2 * model_bytes + _OVERHEAD_BYTES
+        self._monotonic = monotonic
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="inbox")
         self._pulling: dict[str, Future[Message]] = {}
         self._closed = threading.Event()
@@ -92,7 +109,7 @@ class Inbox:
         ids = [node.object_id for node in iterate_object_tree(tree)]
         pull = make_pull_object_fn_protobuf(client.PullObject, self._grid.node, run_id)
         contents = pull_objects(
-            ids, self._bounded(pull), max_time=_PULL_SECONDS, max_tries_per_object=_PULL_TRIES, initial_backoff=0.2
+            ids, self._bounded(pull), max_time=None, max_tries_per_object=_PULL_TRIES, initial_backoff=0.2
         )
         message_id = proto.metadata.message_id
         client.ConfirmMessageReceived(
@@ -105,16 +122,23 @@ class Inbox:
         return message
 
     def _bounded(self, pull: Callable[[str], bytes]) -> Callable[[str], bytes]:
-        """Count bytes over all objects of one reply; raises ReplyTooLargeError, or when the round is over."""
+        """Count bytes over all objects of one reply, and the time since the last of them came.
+
+        The result raises ReplyTooLargeError, StalledReplyError, or TimeoutError when the round is over.
+        """
         lock = threading.Lock()
         total = 0
+        moved = self._monotonic()
 
         def bounded(object_id: str) -> bytes:
-            nonlocal total
+            nonlocal total, moved
             if self._closed.is_set():
                 raise TimeoutError("the round has ended")
+            if self._monotonic() - moved > STALLED_SECONDS:
+                raise StalledReplyError(STALLED_SECONDS)
             content = pull(object_id)
             with lock:
+                moved = self._monotonic()
                 total += len(content)
                 if total > self._limit:
                     raise ReplyTooLargeError(self._limit)
@@ -124,7 +148,10 @@ class Inbox:
 
 
 def _arrival(question: str, future: Future[Message]) -> Arrival:
-    if (error := future.exception()) is not None:
+    error = future.exception()
+    if isinstance(error, StalledReplyError):
+        return Arrival(question, None, str(error), lost=True)
+    if error is not None:
         return Arrival(question, None, f"the reply cannot be read: {type(error).__name__}: {error}"[:300])
     message = future.result()
     if message.metadata.reply_to_message_id != question:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from shieldwall.contract import ports
 from shieldwall.contract.paths import Paths, loopback
+from shieldwall.runtime.flower.database import restore
 from shieldwall.runtime.flower.environment import become
 
 if TYPE_CHECKING:
@@ -27,9 +29,12 @@ def arguments(paths: Paths, address: str) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the SuperLink until it is told to stop."""
+    """Run the SuperLink until it is told to stop, after a damaged or missing database was put back from its copy."""
     paths = Paths.of_this_container()
     paths.superlink_database.parent.mkdir(parents=True, exist_ok=True)
+    found = restore(paths.superlink_database, paths.superlink_backup)
+    sys.stdout.write(f"shieldwall: database: {found}\n")
+    sys.stdout.flush()
     become("flower-superlink", *arguments(paths, loopback()), *argv)
     from flwr.superlink.cli import flower_superlink  # Flower reads its environment when it is imported
 

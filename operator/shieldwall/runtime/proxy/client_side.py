@@ -24,7 +24,7 @@ def client_listener(side: Side, settings: Settings) -> Json:
     more: Json = {"access_log": access_log.failed_requests("local")}
     chain: Json = {
         "transport_socket": tls.local_downstream(settings),
-        "filters": [connection_manager("local", [*ways, refuse()], more)],
+        "filters": [connection_manager(settings, "local", [*ways, refuse()], more)],
     }
     # Linux: level 1 is SOL_SOCKET, name 8 is SO_RCVBUF.
     receive: Json = {"level": 1, "name": 8, "int_value": SMALL_BUFFER, "state": "STATE_PREBIND"}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.contract import ports
 from shieldwall.runtime.proxy import tls
 from shieldwall.runtime.proxy.client_side import SMALL_BUFFER
-from shieldwall.runtime.proxy.connection_manager import MAX_CONNECTION
 from shieldwall.runtime.proxy.routing import ADMIN, SERVER, STEWARD, SUPERLINK
 from shieldwall.runtime.proxy.settings import Json, Settings, Side, typed
 
@@ -55,7 +54,7 @@ def _server(settings: Settings, port: int) -> Json:
     found: Json = (
         {"type": "STATIC"} if settings.server_address else {"type": "STRICT_DNS", "dns_lookup_family": "V4_PREFERRED"}
     )
-    options = _http({"idle_timeout": "60s", "max_connection_duration": MAX_CONNECTION})
+    options = _http({"idle_timeout": "60s", "max_connection_duration": f"{settings.max_connection}s"})
     return _static(SERVER, _socket(host, port)) | {
         **found,
         "connect_timeout": "5s",

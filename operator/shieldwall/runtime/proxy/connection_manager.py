@@ -5,10 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from shieldwall.contract.routes import CLIENT_HEADER
-from shieldwall.runtime.proxy.settings import Json, typed
+from shieldwall.runtime.proxy.settings import Json, Settings, typed
 
-MAX_CONNECTION: Final = "60s"
-"""Bounds how long an open connection outlives its certificate or a new CRL; the gate looks at each request anyway."""
 _IDLE: Final = "90s"
 _STREAM_IDLE: Final = "120s"
 _HTTP: Final = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
@@ -18,7 +16,9 @@ _ROUTER: Final[Json] = {
 }
 
 
-def connection_manager(listener: str, routes: list[Json], more: Json, filters: list[Json] | None = None) -> Json:
+def connection_manager(
+    settings: Settings, listener: str, routes: list[Json], more: Json, filters: list[Json] | None = None
+) -> Json:
     """The network filter that serves ``routes`` over HTTP/1.1, through ``filters`` and then the router.
 
     Paths are normalised before routing, and what could be read in two ways is refused: escaped slashes, header
@@ -38,7 +38,7 @@ def connection_manager(listener: str, routes: list[Json], more: Json, filters: l
         "generate_request_id": False,
         "common_http_protocol_options": {
             "idle_timeout": _IDLE,
-            "max_connection_duration": MAX_CONNECTION,
+            "max_connection_duration": f"{settings.max_connection}s",
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
         "early_header_mutation_extensions": [_without(CLIENT_HEADER)],
@@ -50,13 +50,7 @@ def connection_manager(listener: str, routes: list[Json], more: Json, filters: l
 
 
 def _host(listener: str, routes: list[Json]) -> Json:
-    # The certificate goes to the gate in this header and to nobody behind it.
-    return {
-        "name": listener,
-        "domains": ["*"],
-        "request_headers_to_remove": ["x-forwarded-client-cert"],
-        "routes": routes,
-    }
+    return {"name": listener, "domains": ["*"], "routes": routes}
 
 
 def _without(header: str) -> Json:

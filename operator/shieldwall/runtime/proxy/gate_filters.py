@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from shieldwall.contract.routes import AUTHZ_PREFIX, CLIENT_HEADER, NODE_KEY_HEADER
-from shieldwall.runtime.proxy.routing import EXT_AUTHZ, STEWARD
+from shieldwall.runtime.proxy.routing import CERTIFICATE, EXT_AUTHZ, STEWARD
 from shieldwall.runtime.proxy.settings import Json, typed
 
 CLIENT_RATE: Final = 200
@@ -26,7 +26,7 @@ def _gate() -> Json:
         "transport_api_version": "V3",
         "failure_mode_allow": False,
         "status_on_error": _RETRIED,
-        "allowed_headers": {"patterns": [{"exact": "x-forwarded-client-cert"}, {"exact": NODE_KEY_HEADER}]},
+        "allowed_headers": {"patterns": [{"exact": CERTIFICATE}, {"exact": NODE_KEY_HEADER}]},
         "http_service": {
             "server_uri": {"uri": f"http://{STEWARD}", "cluster": STEWARD, "timeout": "2s"},
             "path_prefix": AUTHZ_PREFIX,

@@ -17,7 +17,7 @@ from shieldwall.contract.paths import (
 )
 from shieldwall.contract.policy import RuntimePolicy
 from shieldwall.runtime.proxy.bootstrap import bootstrap
-from shieldwall.runtime.proxy.settings import Json, Settings, Side
+from shieldwall.runtime.proxy.settings import LONGEST_CONNECTION, Json, Settings, Side, connection_seconds
 from shieldwall.runtime.proxy.tls import leaf_document, trust_document
 
 if TYPE_CHECKING:
@@ -51,7 +51,20 @@ def settings_of_this_container(side: Side) -> Settings:
         pod_ip=pod_ip(),
         server_name="" if side is Side.SERVER else os.environ[SERVER_VARIABLE],
         server_address=os.environ.get(SERVER_ADDRESS_VARIABLE) or None,
+        max_connection=_max_connection(paths.tls / "tls.crt"),
     )
+
+
+def _max_connection(leaf: Path) -> int:
+    """By the life of the leaf that lies there; the longest when there is none yet."""
+    from cryptography import x509  # after the start's checks: it is the slowest of all imports here
+
+    try:
+        certificate = x509.load_pem_x509_certificate(leaf.read_bytes())
+    except (OSError, ValueError):
+        return LONGEST_CONNECTION
+    life = certificate.not_valid_after_utc - certificate.not_valid_before_utc
+    return connection_seconds(life.total_seconds())
 
 
 def write_configuration(side: Side, settings: Settings) -> None:

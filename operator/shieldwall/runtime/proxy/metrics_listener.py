@@ -25,7 +25,7 @@ def metrics_listener(side: Side, settings: Settings) -> Json:
         "stat_prefix": "metrics",
         "address": {"socket_address": {"address": settings.pod_ip, "port_value": ports.METRICS}},
         "ignore_global_conn_limit": True,
-        "filter_chains": [{"filters": [connection_manager("metrics", [*paths, refuse()], {})]}],
+        "filter_chains": [{"filters": [connection_manager(settings, "metrics", [*paths, refuse()], {})]}],
     }
 
 

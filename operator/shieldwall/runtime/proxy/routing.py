@@ -15,6 +15,8 @@ ADMIN: Final = "admin"
 _TIMEOUT: Final = "120s"
 """Of one request; Envoy's default of 15 s is too short for a 5 MiB object on a slow link."""
 _RETRY: Final[Json] = {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 2}
+CERTIFICATE: Final = "x-forwarded-client-cert"
+"""The header in which the proxy, and nobody else, writes the certificate of the peer."""
 EXT_AUTHZ: Final = "envoy.filters.http.ext_authz"
 _PER_ROUTE: Final = "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute"
 
@@ -52,6 +54,14 @@ def refuse() -> Json:
     return {"match": {"prefix": "/"}, "direct_response": {"status": 403}}
 
 
+def show_certificate(route: Json) -> Json:
+    """Let who answers see the peer's certificate; elsewhere only the gate sees it."""
+    removed = route["request_headers_to_remove"]
+    if not isinstance(removed, list):
+        raise TypeError("only a route to a cluster shows anything")
+    return route | {"request_headers_to_remove": [name for name in removed if name != CERTIFICATE]}
+
+
 def ungated(route: Json) -> Json:
     """Do not trouble the gate with this route."""
     return route | {"typed_per_filter_config": {EXT_AUTHZ: typed(_PER_ROUTE, {"disabled": True})}}
@@ -68,4 +78,4 @@ def under_host(route: Json, host: str) -> Json:
 def _route(match: Json, cluster: str) -> Json:
     route: Json = {"match": match, "route": {"cluster": cluster, "timeout": _TIMEOUT, "retry_policy": _RETRY}}
     # What the gate found out is for the steward; Flower sees requests as if there were no gate.
-    return route | ({"request_headers_to_remove": [CLIENT_HEADER]} if cluster == SUPERLINK else {})
+    return route | {"request_headers_to_remove": [CERTIFICATE, *([CLIENT_HEADER] if cluster == SUPERLINK else [])]}

@@ -9,7 +9,17 @@ from shieldwall.contract import ports, routes
 from shieldwall.runtime.proxy import access_log, tls
 from shieldwall.runtime.proxy.connection_manager import connection_manager
 from shieldwall.runtime.proxy.gate_filters import gate_filters
-from shieldwall.runtime.proxy.routing import STEWARD, SUPERLINK, at, at_most, below, refuse, show_body, ungated
+from shieldwall.runtime.proxy.routing import (
+    STEWARD,
+    SUPERLINK,
+    at,
+    at_most,
+    below,
+    refuse,
+    show_body,
+    show_certificate,
+    ungated,
+)
 from shieldwall.runtime.proxy.settings import Json, Settings, typed
 
 if TYPE_CHECKING:
@@ -66,7 +76,8 @@ def _steward(federation: Federation) -> _Door:
 
 
 def _runtime(federation: Federation) -> _Door:
-    ways = [below(routes.RUNTIME_PREFIX, SUPERLINK), below(routes.ROUNDS_PREFIX, STEWARD), refuse()]
+    rounds = show_certificate(below(routes.ROUNDS_PREFIX, STEWARD))
+    ways = [below(routes.RUNTIME_PREFIX, SUPERLINK), rounds, refuse()]
     return _Door(RUNTIME, ports.RUNTIME, tls.exactly(federation.aggregator().uri), ways, [])
 
 
@@ -86,7 +97,7 @@ def _listener(settings: Settings, door: _Door) -> Json:
         "transport_socket": tls.mutual_downstream(settings, door.peer),
         "filters": [
             {"name": "connection_limit", "typed_config": limit},
-            connection_manager(door.name, door.routes, more, door.filters),
+            connection_manager(settings, door.name, door.routes, more, door.filters),
         ],
     }
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +24,18 @@ class Side(StrEnum):
     CLIENT = "client"
 
 
+LONGEST_CONNECTION: Final = 60
+"""Seconds."""
+_SHORTEST_CONNECTION: Final = 5
+_SHARE: Final = 8
+"""A leaf is renewed while a third of its life or more is left; connections made before are gone by half of that."""
+
+
+def connection_seconds(life: float) -> int:
+    """How long a connection may be open where leaves live ``life`` seconds: never as long as to outlive its leaf."""
+    return max(_SHORTEST_CONNECTION, min(LONGEST_CONNECTION, int(life / _SHARE)))
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """One pod's proxy. Two equal ``Settings`` always give the same configuration."""
@@ -38,6 +50,9 @@ class Settings:
     """DNS name of the server's Service: resolved, sent as SNI and as Host. Empty in the server pod."""
     server_address: str | None = None
     """Connect to this address instead of resolving the name (local mode)."""
+    max_connection: int = LONGEST_CONNECTION
+    """Seconds. Bounds how long an open connection outlives its certificate or a new CRL; the gate looks at each
+    request anyway, and refuses one whose certificate has ended since."""
 
     @property
     def directory(self) -> Path:

@@ -73,18 +73,22 @@ class Api:
 
     async def signer_open_round(self, request: Request) -> Response:
         """The round that this client may sign for."""
-        opened = self._office.open_round_for(request.headers.get(routes.CLIENT_HEADER, ""))
+        identity = request.headers.get(routes.CLIENT_HEADER, "")
+        self._office.note_leaf_failures(identity, request.headers.get(routes.LEAF_FAILURES_HEADER, ""))
+        opened = self._office.open_round_for(identity)
         if opened is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no round is open for this client")
         return _json(opened.model_dump_json())
 
     async def open_round(self, request: Request) -> Response:
         """Open a round for the aggregator."""
+        self._office.note_aggregator(request.scope["headers"])
         grant = self._office.open_round(OpenRound.model_validate_json(await _body(request)))
         return _json(grant.model_dump_json())
 
     async def close_round(self, request: Request) -> Response:
         """Take the aggregator's record of a round."""
+        self._office.note_aggregator(request.scope["headers"])
         self._office.close_round(RoundRecord.model_validate_json(await _body(request)))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 

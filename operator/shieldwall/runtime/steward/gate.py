@@ -19,8 +19,12 @@ from flwr.proto.fleet_pb2 import PushMessagesRequest
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it brings no types
 
 from shieldwall.contract.routes import FLEET_CALLS, FLEET_PUSH_MESSAGES, NODE_KEY_HEADER, SIGNER_PREFIX
-from shieldwall.runtime.steward import xfcc
-from shieldwall.runtime.steward.certificates import CertificateFacts, UnreadableCertificateError, facts
+from shieldwall.runtime.steward.certificates import (
+    CertificateFacts,
+    NoCertificateError,
+    UnreadableCertificateError,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +75,11 @@ class Deny:
 
     @property
     def retry(self) -> bool:
-        """Whether the same request may pass later (503); otherwise a SuperNode should give up (401)."""
-        return self.reason in {Reason.NOT_READY, Reason.INTERNAL_ERROR}
+        """Whether the same request may pass later (503); otherwise a SuperNode should give up (401).
+
+        A client whose leaf has ended gets a new one without asking: on its next connection it may pass.
+        """
+        return self.reason in {Reason.NOT_READY, Reason.INTERNAL_ERROR, Reason.EXPIRED}
 
 
 Decision = Allow | Deny
@@ -122,20 +129,12 @@ def decide(  # noqa: PLR0913, PLR0917  # a pure function of all that a decision 
 
 
 def _certificate(headers: Sequence[tuple[bytes, bytes]]) -> CertificateFacts:
-    shown = _all(headers, xfcc.HEADER)
-    if not shown:
-        raise _Denied(Reason.NO_CERTIFICATE)
-    if len(shown) > 1:
-        raise _Denied(Reason.MALFORMED_CERTIFICATE)
     try:
-        element = xfcc.parse(shown[0].decode("ascii"))
-        certificate = facts(element.certificate)
-    except (UnicodeDecodeError, xfcc.MalformedHeaderError, UnreadableCertificateError) as error:
+        return shown(headers)
+    except NoCertificateError as error:
+        raise _Denied(Reason.NO_CERTIFICATE) from error
+    except UnreadableCertificateError as error:
         raise _Denied(Reason.MALFORMED_CERTIFICATE) from error
-    # The certificate's own names count. A header that tells another story was not written by the proxy.
-    if element.uris != certificate.uris:
-        raise _Denied(Reason.MALFORMED_CERTIFICATE)
-    return certificate
 
 
 def _member(certificate: CertificateFacts, registry: Registry) -> Member:
@@ -167,11 +166,11 @@ def _require_path(path: str) -> None:
 
 
 def _require_node_key(headers: Sequence[tuple[bytes, bytes]], member: Member) -> None:
-    shown = _all(headers, NODE_KEY_HEADER)
-    if len(shown) != 1:
+    keys = _all(headers, NODE_KEY_HEADER)
+    if len(keys) != 1:
         raise _Denied(Reason.NO_NODE_KEY)
     try:
-        key = base64.b64decode(shown[0], validate=True)
+        key = base64.b64decode(keys[0], validate=True)
     except binascii.Error as error:
         raise _Denied(Reason.NO_NODE_KEY) from error
     if key != member.public_key:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import logging
 import os
 import socket
@@ -23,10 +24,11 @@ from shieldwall.runtime.steward.api import Api
 from shieldwall.runtime.steward.flower import Flower
 from shieldwall.runtime.steward.follow import Follower
 from shieldwall.runtime.steward.handshakes import read_handshakes
+from shieldwall.runtime.steward.keeper import Keeper
 from shieldwall.runtime.steward.office import Office
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
 _GROUP_ONLY: Final = 0o117
@@ -42,18 +44,20 @@ def main(argv: Sequence[str]) -> int:
 
 
 async def serve(paths: Paths) -> None:
-    """Serve the API and follow the run; either one's end ends the other."""
-    policy = RuntimePolicy.from_json(paths.policy.read_text(encoding="utf-8"))
-    office = Office(policy, paths.steward_state)
+    """Serve the API, follow the run and keep a copy of Flower's database; the end of one ends the others."""
+    content = paths.policy.read_bytes()
+    policy = RuntimePolicy.from_json(content.decode())
+    office = Office(policy, paths.steward_state, hashlib.sha256(content).hexdigest())
     certificate = paths.local_certificate.read_text(encoding="ascii")
     flower = Flower.at(f"{loopback()}:{ports.SUPERLINK}", certificate)
     async with httpx.AsyncClient(trust_env=False) as http:
         handshakes = partial(read_handshakes, http, f"{_metrics_host()}:{ports.METRICS}")
         follower = Follower(office, flower, build_fab(policy), handshakes, time.time)
+        keeper = Keeper(office, paths.superlink_database, paths.superlink_backup, time.time)
         api = Api(office, lambda: follower.healthy, time.time)
         config = uvicorn.Config(api.app(), lifespan="off", ws="none", access_log=False, log_config=None)
         try:
-            await _until_either_ends(uvicorn.Server(config), listen(paths.steward_socket), follower)
+            await _until_one_ends(uvicorn.Server(config), listen(paths.steward_socket), follower.run(), keeper.run())
         finally:
             flower.close()
 
@@ -75,12 +79,13 @@ def _metrics_host() -> str:
     return os.environ.get(POD_IP_VARIABLE) or loopback()
 
 
-async def _until_either_ends(server: uvicorn.Server, listener: socket.socket, follower: Follower) -> None:
-    following = asyncio.create_task(follower.run())
+async def _until_one_ends(server: uvicorn.Server, listener: socket.socket, *works: Coroutine[None, None, None]) -> None:
+    working = [asyncio.create_task(work) for work in works]
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    done, _ = await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
-    following.cancel()
+    done, _ = await asyncio.wait({*working, serving}, return_when=asyncio.FIRST_COMPLETED)
+    for task in working:
+        task.cancel()
     server.should_exit = True
-    await asyncio.gather(following, serving, return_exceptions=True)
+    await asyncio.gather(*working, serving, return_exceptions=True)
     for task in done:
         task.result()  # raises what ended it

@@ -49,6 +49,8 @@ class _Books(Collector):
         yield from _clients(self._office)
         yield from _gate(self._office)
         yield from _handshakes(self._office)
+        yield from _backup(self._office)
+        yield from _leaf_failures(self._office)
 
 
 def _progress(office: Office) -> Iterator[Metric]:
@@ -138,6 +140,21 @@ def _handshakes(office: Office) -> Iterator[Metric]:
     for key, count in office.handshakes.items():
         listener, _, cause = key.partition(".")
         family.add_metric([listener, cause], count)
+    yield family
+
+
+def _backup(office: Office) -> Iterator[Metric]:
+    if office.backed_up is not None:
+        text = "When Flower's database was last copied."
+        yield _gauge("shieldwall_superlink_backup_timestamp_seconds", text, office.backed_up)
+
+
+def _leaf_failures(office: Office) -> Iterator[Metric]:
+    text = "How often the client's signer found a renewed leaf that it cannot use, and kept the one before."
+    family = CounterMetricFamily("shieldwall_client_leaf_failures", text, labels=["client"])
+    for identity, count in sorted(office.sightings.leaf_failures.items()):
+        if (member := office.registry.members.get(identity)) is not None:
+            family.add_metric([member.client], count)
     yield family
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import (
     ClientStatus,
@@ -15,6 +16,7 @@ from shieldwall.contract.records import (
     StewardStatus,
 )
 from shieldwall.runtime.steward import gate
+from shieldwall.runtime.steward.certificates import NoCertificateError, UnreadableCertificateError, shown
 from shieldwall.runtime.steward.registry import Member, registry_of
 from shieldwall.runtime.steward.rounds import REFUSED, Rounds
 from shieldwall.runtime.steward.run import RunState
@@ -30,23 +32,30 @@ if TYPE_CHECKING:
     from shieldwall.runtime.steward.run import Step
 
 
-class Office:
-    """The steward's books. ``directory`` is on the server's volume."""
+_COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
 
-    def __init__(self, policy: RuntimePolicy, directory: Path) -> None:
+
+class Office:
+    """The steward's books. ``directory`` is on the server's volume; ``policy_sha256`` of the policy's file, hex."""
+
+    def __init__(self, policy: RuntimePolicy, directory: Path, policy_sha256: str | None = None) -> None:
         self.policy = policy
+        self._policy_sha256 = policy_sha256
         self.registry = registry_of(policy)
         self.rounds = Rounds(directory)
         self.sightings = Sightings()
         self.online: frozenset[str] = frozenset()
         """SPIFFE ids."""
         self.handshakes: dict[str, int] = {}
+        self.backed_up: float | None = None
+        """Unix seconds: when Flower's database was last copied, by this process."""
         self.phase = Phase.STARTING
         self.message = "The steward has started."
         self._state_file = directory / "run.json"
         self._deny_file = directory / "deny.json"
         state, deny = read_text(self._state_file), read_text(self._deny_file)
-        self.run = RunState.model_validate_json(state) if state is not None else RunState()
+        found = RunState.model_validate_json(state) if state is not None else RunState()
+        self.run = found.under(policy_sha256)
         self.deny = DenyList.model_validate_json(deny) if deny is not None else DenyList()
 
     @property
@@ -60,6 +69,23 @@ class Office:
         decision = gate.decide(headers, path, body, self.registry, self.deny, now)
         self.sightings.saw(decision, now)
         return decision
+
+    def note_aggregator(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take over which certificate the aggregator showed. What the proxy did not write, or is not its, is no news.
+
+        Nothing is decided by it: the proxy lets nobody else through to where this is called.
+        """
+        try:
+            certificate = shown(headers)
+        except (NoCertificateError, UnreadableCertificateError):
+            return
+        if certificate.uris == (self.policy.federation.id.aggregator().uri,):
+            self.sightings.aggregator = certificate
+
+    def note_leaf_failures(self, identity: str, told: str) -> None:
+        """Take over how often a client's signer says it found an unusable leaf; what is not a number is no news."""
+        if identity in self.registry.members and _COUNT.fullmatch(told):
+            self.sightings.leaf_failures[identity] = int(told)
 
     def set_deny(self, deny: DenyList) -> None:
         """Replace the deny list; it is on the disk and in force when this returns."""
@@ -112,7 +138,7 @@ class Office:
 
     def status(self) -> StewardStatus:
         """The state of the training, as it is told to the operator."""
-        last = self.rounds.released
+        last, aggregator = self.rounds.released, self.sightings.aggregator
         return StewardStatus(
             phase=self.phase,
             message=self.message,
@@ -126,6 +152,9 @@ class Office:
             clients=self.clients(),
             denials=self.sightings.denials,
             handshakes=self.handshakes,
+            aggregator_serial=aggregator.serial if aggregator is not None else None,
+            aggregator_not_after=aggregator.not_after if aggregator is not None else None,
+            policy_sha256=self._policy_sha256,
         )
 
     def clients(self) -> tuple[ClientStatus, ...]:

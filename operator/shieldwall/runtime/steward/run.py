@@ -48,6 +48,14 @@ class RunState(BaseModel):
     """A run ended by itself, with nothing left to do."""
     last_end: str = ""
     """How the last run ended, in Flower's words."""
+    policy_sha256: str | None = None
+    """Of the policy under which runs were counted as fruitless."""
+
+    def under(self, policy_sha256: str | None) -> RunState:
+        """The state under a policy: a new one, with a new image or other rounds, is tried as if none had failed."""
+        if policy_sha256 == self.policy_sha256:
+            return self
+        return self.model_copy(update={"policy_sha256": policy_sha256, "fruitless": 0, "not_before": 0.0})
 
     def started(self, run_id: str, released: int) -> RunState:
         """The state when a run has just been started, or found running."""

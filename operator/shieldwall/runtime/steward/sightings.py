@@ -34,6 +34,10 @@ class Sightings:
     def __init__(self) -> None:
         self._clients: dict[str, Sighting] = {}
         self._denials: dict[tuple[str, Reason], Denial] = {}
+        self.leaf_failures: dict[str, int] = {}
+        """By client's SPIFFE id: how often its signer says that it found an unusable leaf."""
+        self.aggregator: CertificateFacts | None = None
+        """What the aggregator last showed."""
 
     def saw(self, decision: Decision, now: float) -> None:
         """Count one decision of the gate."""

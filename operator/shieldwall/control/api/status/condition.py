@@ -1,0 +1,34 @@
+"""status.conditions: one aspect of the training's state each."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from shieldwall.control.api.fields import ApiModel
+from shieldwall.control.api.status.words import Count, Text, Time
+
+
+class ConditionStatus(StrEnum):
+    """Whether a condition holds."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Condition(ApiModel):
+    """One aspect of the training's state, as the Kubernetes API conventions have it."""
+
+    type: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]+$")]
+    """Which aspect: Ready, Reconciling, Stalled, Suspended, Certificates, Privacy."""
+    status: ConditionStatus
+    """Whether it holds."""
+    reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+    """Why, in one stable CamelCase word."""
+    message: Text
+    """Why, in a sentence without times."""
+    last_transition_time: Time
+    """When status last changed."""
+    observed_generation: Count | None = None
+    """The generation of the spec that this was seen for."""

@@ -1,0 +1,92 @@
+"""status as a whole, and its small parts."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from shieldwall.control.api.fields import ApiModel
+from shieldwall.control.api.status.clients import ClientsStatus
+from shieldwall.control.api.status.condition import Condition
+from shieldwall.control.api.status.pki import PkiStatus
+from shieldwall.control.api.status.security import SecurityStatus
+from shieldwall.control.api.status.words import Count, Sha256, Text, Word
+
+
+class Summary(ApiModel):
+    """What ``kubectl get`` shows."""
+
+    round: Word | None = None
+    """Rounds released and wanted, such as 7/30."""
+    clients: Word | None = None
+    """Clients ready and wanted, such as 10/10."""
+    epsilon: Word | None = None
+    """Privacy spent and allowed, such as 0.31/1."""
+
+
+class PrivacyStatus(ApiModel):
+    """Differential privacy, as accounted from the ledger of releases."""
+
+    mode: Word | None = None
+    """The mode in force."""
+    epsilon_spent: Annotated[float, Field(ge=0)] | None = None
+    """The privacy loss so far."""
+    epsilon: Annotated[float, Field(ge=0)] | None = None
+    """The privacy loss allowed."""
+    delta: Annotated[float, Field(ge=0, le=1)] | None = None
+    """The probability with which epsilon may be exceeded."""
+
+
+class ModelStatus(ApiModel):
+    """The last released model."""
+
+    checkpoint: Annotated[str, Field(max_length=512)] | None = None
+    """Its file on the model's volume."""
+    sha256: Sha256 | None = None
+    """Its digest."""
+    round: Count | None = None
+    """The round that released it."""
+
+
+class ResidencyStatus(ApiModel):
+    """Where clients were seen to run."""
+
+    observed: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)] = ()
+    """Regions of the nodes that clients run on."""
+
+
+class FederatedTrainingStatus(ApiModel):
+    """What the operator has observed."""
+
+    observed_generation: Annotated[int, Field(ge=-1, le=2**53)] | None = None
+    """The generation of the spec that this status is about; -1 before the operator has seen the training."""
+    conditions: Annotated[
+        tuple[Condition, ...],
+        Field(
+            max_length=16,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        ),
+    ] = ()
+    """Ready, Reconciling, Stalled (kstatus) and a few more."""
+    phase: Word | None = None
+    """Where the training is: Starting, WaitingForClients, Training, Completed or Failed, as the steward says;
+    Suspended, Unreachable while the steward does not answer, or Invalid for a spec that cannot be acted on."""
+    message: Text | None = None
+    """The same in a sentence."""
+    round: Count | None = None
+    """The last released round."""
+    accuracy: float | None = None
+    """What the app's evaluate said of the last released model."""
+    summary: Summary | None = None
+    """What kubectl get shows."""
+    clients: ClientsStatus | None = None
+    """The clients, counted, and the worst of them."""
+    privacy: PrivacyStatus | None = None
+    """Privacy spent."""
+    pki: PkiStatus | None = None
+    """The training's certificates."""
+    model: ModelStatus | None = None
+    """The last released model."""
+    residency: ResidencyStatus | None = None
+    """Where clients were seen to run."""
+    security: SecurityStatus | None = None
+    """The score, with a reason for each point lost."""

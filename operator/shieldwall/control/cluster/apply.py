@@ -1,0 +1,157 @@
+"""Makes the cluster hold the objects of a plan: server-side apply where something differs, and nothing else."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from shieldwall.control.cluster.drift import drift
+from shieldwall.control.cluster.errors import ApiError, ForeignObjectError, LeavingObjectError
+from shieldwall.control.cluster.live import MANAGER, Live, live_of
+from shieldwall.control.cluster.wanted import MANIFEST_HASH
+
+if TYPE_CHECKING:
+    from shieldwall.control.api.training import Training
+    from shieldwall.control.cluster.api import Api, Json
+    from shieldwall.control.cluster.brake import Brake
+    from shieldwall.control.cluster.kinds import Kind
+    from shieldwall.control.cluster.store import Key, ObjectName, Store
+    from shieldwall.control.cluster.wanted import Wanted
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """An object that somebody else had changed or deleted was set right."""
+
+    kind: str
+    name: str
+    what: str
+    """What was wrong, as a sentence without its end: "was deleted", "was changed (spec.replicas)"."""
+
+
+class Applier:
+    """Applies objects of trainings."""
+
+    def __init__(self, api: Api, store: Store, brake: Brake) -> None:
+        self._api = api
+        self._store = store
+        self._brake = brake
+        self._checked: WeakKeyDictionary[Live, str] = WeakKeyDictionary()
+        """What was wanted of a sight that was found to be so; goes when the store drops the sight."""
+        self._made: dict[Key, dict[ObjectName, str]] = {}
+        """What this operator has seen in place, by the hash of what was wanted then. Nobody else can change it."""
+
+    def forget(self, key: Key) -> None:
+        """A training has gone."""
+        self._made.pop(key, None)
+
+    async def ensure(self, training: Training, wanted: Wanted) -> Repair | None:
+        """Make the object what is wanted; returns what was mended of somebody else's doing.
+
+        Raises ForeignObjectError or LeavingObjectError when the name is somebody else's, ApiError, ApiUnreachableError.
+        """
+        kind, name, desired, digest = wanted.kind, wanted.name, wanted.body, wanted.digest
+        key, itself = (training.namespace, training.name), (kind.kind, name)
+        made = self._made.setdefault(key, {})
+        live = self._store.owned(key).get(itself)
+        if live is None:
+            live = await self._look(kind, training.namespace, name)
+        if live is None:
+            deleted = itself in made
+            await self._create(kind, desired, digest)
+            made[itself] = digest
+            return _repair(wanted, training, "was deleted") if deleted else None
+        require_ours(live, training)
+        wrong = _wrong(desired, live) if self._checked.get(live) != digest else []
+        if not wrong:
+            made[itself] = digest
+            self._checked[live] = digest
+            self._brake.calm(key, live)
+            return None
+        if not self._brake.allows(key, live):
+            return None
+        # Of a spec that has changed the hash is another: that is no drift.
+        drifted = made.get(itself, live.annotations.get(MANIFEST_HASH)) == digest
+        if not drifted:
+            _LOG.info("%s %s/%s is not as wanted: %s", kind.kind, live.namespace, name, ", ".join(wrong[:5]))
+        await self._mend(kind, desired, digest)
+        made[itself] = digest
+        return _repair(wanted, training, f"was changed ({', '.join(wrong[:3])})") if drifted else None
+
+    async def prune(self, live: Live) -> None:
+        """Delete an object that is no longer wanted."""
+        self._made.get((live.namespace, live.training or ""), {}).pop((live.kind.kind, live.name), None)
+        _LOG.info("%s %s/%s is no longer wanted", live.kind.kind, live.namespace, live.name)
+        await self._api.delete(live.kind, live.namespace, live.name, live.uid)
+        self._store.forget(live)
+
+    async def _look(self, kind: Kind, namespace: str, name: str) -> Live | None:
+        """An object without our label is on no watch of ours: never make one without asking."""
+        try:
+            return live_of(kind, await self._api.get(kind, namespace, name))
+        except ApiError as error:
+            if error.missing:
+                return None
+            raise
+
+    async def _create(self, kind: Kind, desired: Json, digest: str) -> None:
+        # Not forced: whoever made the object since we looked is not overwritten.
+        self._take(kind, await self._api.apply(kind, desired, MANAGER, force=False), desired, digest)
+
+    async def _mend(self, kind: Kind, desired: Json, digest: str) -> None:
+        answer = await self._api.apply(kind, desired, MANAGER)
+        if _wrong(desired, live_of(kind, answer)):
+            # What others have added is theirs for server-side apply; in a training's objects nothing is.
+            answer = await self._api.replace(kind, _taken_over(desired, answer), MANAGER)
+        self._take(kind, answer, desired, digest)
+
+    def _take(self, kind: Kind, answer: Json, desired: Json, digest: str) -> None:
+        self._store.put(kind, answer)
+        live = live_of(kind, answer)
+        known = self._store.owned((live.namespace, live.training or "")).get((kind.kind, live.name))
+        if known is not None and known.resource_version == live.resource_version:
+            live = known  # put now, or brought by the watch before
+        left = _wrong(desired, live)
+        if left:
+            # The API server has its own mind about it (an admission plugin, say): do not fight it at every pass.
+            _LOG.warning("%s %s/%s stays different: %s", kind.kind, live.namespace, live.name, ", ".join(left[:5]))
+        self._checked[live] = digest
+
+
+def _repair(wanted: Wanted, training: Training, what: str) -> Repair:
+    _LOG.warning("%s %s/%s %s, and was set right", wanted.kind.kind, training.namespace, wanted.name, what)
+    return Repair(wanted.kind.kind, wanted.name, what)
+
+
+def require_ours(live: Live, training: Training) -> None:
+    """Raises ForeignObjectError or LeavingObjectError unless ``training`` controls the object."""
+    owner = live.owner
+    if owner is not None and owner.uid == training.uid:
+        return
+    if owner is not None and owner.ours and owner.name == training.name:
+        raise LeavingObjectError(live.kind.kind, live.name)
+    raise ForeignObjectError(live.kind.kind, live.name, str(owner) if owner is not None else None)
+
+
+def _wrong(desired: Json, live: Live) -> list[str]:
+    """Where the object is not as wanted."""
+    return [*drift(desired, live.body()), *(f"fields of {manager}" for manager in live.strangers)]
+
+
+def _taken_over(desired: Json, live: Json) -> Json:
+    """All content as desired; labels and annotations of others stay, and so does their place in metadata."""
+    found: dict[str, Any] = live["metadata"]
+    wanted: dict[str, Any] = desired["metadata"]
+    metadata = {
+        **wanted,
+        "labels": {**(found.get("labels") or {}), **(wanted.get("labels") or {})},
+        "annotations": {**(found.get("annotations") or {}), **(wanted.get("annotations") or {})},
+        "uid": found["uid"],
+        "resourceVersion": found["resourceVersion"],
+        "managedFields": [entry for entry in found.get("managedFields") or () if entry.get("manager") == MANAGER],
+    }
+    return {**desired, "metadata": metadata}

@@ -1,0 +1,46 @@
+"""Whether an object still is what was applied: every field that we set has the value that we set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def drift(desired: Any, live: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401  # JSON
+    """The paths of fields in which ``live`` is not as ``desired``; fields that we do not set are not looked at.
+
+    An empty value and none are the same: the API server drops most empty ones. Lists of named things are compared by
+    name, all others by place, and both must have the same length.
+    """
+    if isinstance(desired, dict):
+        if not isinstance(live, dict):
+            if desired or live is not None:
+                yield from _leaves(desired, path)
+            return
+        for key, value in desired.items():
+            yield from drift(value, live.get(key), f"{path}.{key}" if path else key)
+    elif isinstance(desired, list):
+        yield from _lists(desired, live if isinstance(live, list) else [], path)
+    elif desired != live and (desired or live):
+        yield path
+
+
+def _lists(desired: list[Any], live: list[Any], path: str) -> Iterator[str]:
+    if len(desired) != len(live):
+        yield path
+        return
+    if desired and all(isinstance(item, dict) and "name" in item for item in [*desired, *live]):
+        by_name = {item["name"]: item for item in live}
+        for item in desired:
+            yield from drift(item, by_name.get(item["name"]), f"{path}[{item['name']}]")
+        return
+    for index, (wanted, found) in enumerate(zip(desired, live, strict=True)):
+        yield from drift(wanted, found, f"{path}[{index}]")
+
+
+def _leaves(desired: dict[str, Any], path: str) -> Iterator[str]:
+    """All that a missing object lacks; nothing when it would be empty."""
+    for key, value in desired.items():
+        yield from drift(value, {} if isinstance(value, dict) else None, f"{path}.{key}" if path else key)

@@ -1,0 +1,307 @@
+"""Fills a plan's orders as Secrets.
+
+A Secret is made by a create, which refuses a name that is taken: what nobody had seen is never written over.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from weakref import WeakSet
+
+from shieldwall.contract.identity import Federation
+from shieldwall.control.cluster.apply import require_ours
+from shieldwall.control.cluster.entries import OPAQUE, TLS, plain, secret
+from shieldwall.control.cluster.errors import ApiError, ForeignAuthorityError, OtherOperatorError
+from shieldwall.control.cluster.kinds import SECRET
+from shieldwall.control.cluster.live import MANAGER, live_of
+from shieldwall.control.issuing.contents import (
+    authority_files,
+    certificate_files,
+    node_key_files,
+    shared_secret_files,
+)
+from shieldwall.control.issuing.facts import authority_of
+from shieldwall.control.plan.certificates import entries_of, usable_issuer
+from shieldwall.control.plan.labels import metadata as metadata_of
+from shieldwall.control.plan.names import Names
+from shieldwall.control.plan.render import manifest
+from shieldwall.pki.leaf import LeafRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from shieldwall.control.api.training import Training
+    from shieldwall.control.cluster.api import Api, Json
+    from shieldwall.control.cluster.brake import Brake
+    from shieldwall.control.cluster.holds import Holds
+    from shieldwall.control.cluster.live import Live, SecretFacts
+    from shieldwall.control.cluster.root import RootCa
+    from shieldwall.control.cluster.store import Store
+    from shieldwall.control.issuing.randomness import Randomness
+    from shieldwall.control.plan.orders import CertificateOrder, Plan
+    from shieldwall.control.plan.settings import PlanSettings
+    from shieldwall.pki.authority import Authority
+
+RENEWED_FOR: Final = "shieldwall.dev/renewed-for"
+"""Annotation of a leaf's Secret: the request for renewal that it answered."""
+INSTALLATION: Final = "shieldwall.dev/installation"
+"""Annotation of the Secret of a training's CA: the operator that works on the training. POST is compare-and-swap, and
+nothing else of a training is made before its CA."""
+
+
+class Filler:
+    """Writes the Secrets that a plan orders.
+
+    Args:
+        issued: hears of each leaf: the training, the order, and until when it is valid.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917  # what it works with
+        self,
+        api: Api,
+        store: Store,
+        root: RootCa,
+        settings: PlanSettings,
+        random: Randomness,
+        brake: Brake,
+        issued: Callable[[Training, CertificateOrder], None],
+    ) -> None:
+        self._api = api
+        self._store = store
+        self._root = root
+        self._settings = settings
+        self._random = random
+        self._brake = brake
+        self._issued = issued
+        self._refused: set[tuple[str, str]] = set()
+        """Namespaces and names of Secrets that were there though nobody had seen them."""
+        self._tidy: WeakSet[Live] = WeakSet()
+        """Sights of Secrets with nothing in them that is not ours; go when the store drops the sight."""
+
+    async def fill(self, training: Training, plan: Plan, now: datetime, holds: Holds) -> frozenset[str]:
+        """Fill every order, the authority's first. Returns the names of the Secrets that were written.
+
+        What holds up one Secret goes to ``holds``. Raises HeldError for the authority, ApiError (a conflict: look
+        again) or ApiUnreachableError.
+        """
+        written = set()
+        if plan.authority is not None:
+            if await self._authority(training, plan.authority.secret, now):
+                written.add(plan.authority.secret)
+            return frozenset(written)  # what hangs on it is ordered anew when it is seen
+        for shared in plan.shared_secrets:
+            with holds.one():
+                if await self._make(
+                    training,
+                    shared.secret,
+                    lambda shared=shared: shared_secret_files(shared, self._random),  # type: ignore[misc]
+                    lambda facts: facts.shared_secret,
+                ):
+                    written.add(shared.secret)
+        for node in plan.node_keys:
+            with holds.one():
+                if await self._make(
+                    training,
+                    node.secret,
+                    lambda: node_key_files(self._random),
+                    lambda facts: facts.node_key is not None,
+                ):
+                    written.add(node.secret)
+        if plan.certificates:
+            issuer = await self.issuer(training)
+            for order in plan.certificates:
+                with holds.one():
+                    await self._leaf(training, issuer, order, now)
+                    written.add(order.secret)
+        return frozenset(written)
+
+    async def vouch(self, training: Training) -> None:
+        """Go on only if the training's CA, where it has one, is of our root, and its other objects are ours to write.
+
+        Raises HeldError, ApiError or ApiUnreachableError.
+        """
+        owned = self._store.owned((training.namespace, training.name))
+        live = owned.get((SECRET.kind, Names(training.name).authority))
+        if live is not None:
+            await self._vouch(training, live)
+
+    def require_root(self) -> None:
+        """Raises UnreadableRootError, though whatever is there already can go on without the root."""
+        self._root.require_readable()
+
+    async def tidy(self, training: Training, holds: Holds) -> frozenset[str]:
+        """Take back labels of Secrets, and entries that others put in. Returns the names of those that were changed.
+
+        What holds up one Secret goes to ``holds``. Raises ApiError (a conflict: look again) or ApiUnreachableError.
+        """
+        changed = set()
+        owned = self._store.owned((training.namespace, training.name))
+        for name, entries in entries_of(training, Names(training.name)).items():
+            live = owned.get((SECRET.kind, name))
+            if live is None or live.leaving or live in self._tidy:
+                continue
+            with holds.one():
+                if await self._tidied(training, live, entries):
+                    changed.add(name)
+        return frozenset(changed)
+
+    async def _tidied(self, training: Training, live: Live, entries: frozenset[str]) -> bool:
+        require_ours(live, training)
+        key, change = (training.namespace, training.name), self._untidy(training, live, entries)
+        if change is None:
+            self._tidy.add(live)
+            self._brake.calm(key, live)
+        elif self._brake.allows(key, live):
+            await self._merge(live, change)
+            return True
+        return False
+
+    async def issuer(self, training: Training) -> Authority:
+        """The training's CA with its key, read now.
+
+        Raises HeldError, and ApiError when there is none or an unreadable one.
+        """
+        name = Names(training.name).authority
+        body = await self._api.get(SECRET, training.namespace, name)
+        live = live_of(SECRET, body)
+        await self._vouch(training, live)
+        authority = authority_of(plain(body))
+        if authority is None:
+            raise ApiError(409, "Conflict", f"Secret {name} holds no CA any more")
+        return authority
+
+    async def _authority(self, training: Training, name: str, now: datetime) -> bool:
+        federation = Federation(self._settings.trust_domain, training.namespace, training.name)
+        root = await self._root.get()
+        return await self._make(
+            training,
+            name,
+            lambda: authority_files(root, federation, training.spec.identity.lifetime, now, self._random),
+            lambda facts: usable_issuer(federation, facts.authority, now) is not None,
+            secret_type=TLS,
+        )
+
+    async def _vouch(self, training: Training, authority: Live) -> None:
+        require_ours(authority, training)
+        claim = authority.annotations.get(INSTALLATION, self._root.installation)
+        if claim != self._root.installation:
+            raise OtherOperatorError(authority.name, claim, self._root.installation)
+        certificate = authority.secret.authority if authority.secret is not None else None
+        if certificate is not None and not await self._root.has_issued(certificate):
+            raise ForeignAuthorityError(authority.name, self._root.installation)
+
+    async def _make(
+        self,
+        training: Training,
+        name: str,
+        files: Callable[[], dict[str, bytes]],
+        good: Callable[[SecretFacts], bool],
+        secret_type: str = OPAQUE,
+    ) -> bool:
+        """Make what is not there. What is there and good is kept, whatever the store believed."""
+        # What nobody has seen is most likely not there; a create never writes over what is.
+        if not self._seen(training, name) and await self._created(self._body(training, name, files(), secret_type)):
+            return True
+        current = await self._look(training, name)
+        if current is None:
+            self._take(await self._api.create(SECRET, self._body(training, name, files(), secret_type), MANAGER))
+            return True
+        facts = current.secret
+        if facts is not None and good(facts):
+            change = self._untidy(training, current)
+            if change is not None:  # a Secret that lost its label is on no watch
+                await self._merge(current, change)
+            else:
+                self._take(await self._api.get(SECRET, current.namespace, current.name))
+            return False
+        await self._replace(training, current, files(), {})
+        return True
+
+    async def _leaf(self, training: Training, issuer: Authority, order: CertificateOrder, now: datetime) -> None:
+        request = LeafRequest(order.identity, order.dns_names, order.lifetime)
+        files = certificate_files(issuer, request, now, self._random)
+        annotations = {RENEWED_FOR: order.request} if order.request else {}
+        body = self._body(training, order.secret, files, TLS, annotations)
+        if self._seen(training, order.secret) or not await self._created(body):
+            current = self._store.owned((training.namespace, training.name)).get((SECRET.kind, order.secret))
+            current = current or await self._look(training, order.secret)
+            if current is None:
+                self._take(await self._api.create(SECRET, body, MANAGER))
+            else:
+                require_ours(current, training)
+                await self._replace(training, current, files, annotations)
+        self._issued(training, order)
+
+    def _seen(self, training: Training, name: str) -> bool:
+        """Whether there is such a Secret, for all that is known."""
+        owned = self._store.owned((training.namespace, training.name))
+        return (SECRET.kind, name) in owned or (training.namespace, name) in self._refused
+
+    async def _created(self, body: Json) -> bool:
+        """Make a Secret; False when there is one of that name already, which is remembered: the next time, look."""
+        name = body["metadata"]["namespace"], body["metadata"]["name"]
+        try:
+            self._take(await self._api.create(SECRET, body, MANAGER))
+        except ApiError as error:
+            if not error.conflict:
+                raise
+            self._refused.add(name)
+            return False
+        return True
+
+    async def _look(self, training: Training, name: str) -> Live | None:
+        try:
+            live = live_of(SECRET, await self._api.get(SECRET, training.namespace, name))
+        except ApiError as error:
+            if error.missing:
+                return None
+            raise
+        if name == Names(training.name).authority:
+            await self._vouch(training, live)
+        require_ours(live, training)
+        return live
+
+    async def _replace(
+        self, training: Training, current: Live, files: Mapping[str, bytes], annotations: Mapping[str, str]
+    ) -> None:
+        old = current.body()
+        body = self._body(training, current.name, files, old.get("type", OPAQUE), annotations)
+        body["metadata"] |= {"uid": current.uid, "resourceVersion": str(current.resource_version)}
+        self._take(await self._api.replace(SECRET, body, MANAGER))
+
+    def _untidy(self, training: Training, live: Live, entries: frozenset[str] | None = None) -> Json | None:
+        """What gives back labels and claim, and takes out what is not of ``entries``; None when all is well."""
+        wanted, found = self._body(training, live.name, {}, OPAQUE)["metadata"], live.body()["metadata"]
+        change: Json = {
+            "metadata": {part: _missing(wanted[part], found.get(part) or {}) for part in ("labels", "annotations")}
+        }
+        held = live.secret.keys if live.secret is not None else frozenset()
+        foreign = held - entries if entries is not None else frozenset()
+        if foreign:
+            change["data"] = dict.fromkeys(sorted(foreign))
+        return change if foreign or any(change["metadata"].values()) else None
+
+    async def _merge(self, live: Live, change: Json) -> None:
+        change["metadata"]["resourceVersion"] = str(live.resource_version)
+        self._take(await self._api.merge(SECRET, live.namespace, live.name, change, MANAGER))
+
+    def _take(self, answer: Json) -> None:
+        self._store.put(SECRET, answer)
+
+    def _body(
+        self,
+        training: Training,
+        name: str,
+        files: Mapping[str, bytes],
+        secret_type: str,
+        annotations: Mapping[str, str] | None = None,
+    ) -> Json:
+        metadata = manifest(metadata_of(training, name))
+        claim = {INSTALLATION: self._root.installation} if name == Names(training.name).authority else {}
+        metadata["annotations"] = {**(annotations or {}), **claim}
+        return secret(metadata, files, secret_type)
+
+
+def _missing(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in wanted.items() if found.get(key) != value}

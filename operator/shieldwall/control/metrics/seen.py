@@ -1,0 +1,24 @@
+"""What metrics of trainings are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from shieldwall.control.api.status import FederatedTrainingStatus
+    from shieldwall.control.status.sight import Sight
+
+OF_TRAINING: Final = ("namespace", "training")
+"""Labels; their values are the training's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the last pass saw of one training."""
+
+    status: FederatedTrainingStatus
+    sight: Sight | None = None
+    """None when it cannot even be read."""
+    last: Sight | None = None
+    """Then the one of the last pass that could, for what ends whether it is read or not."""

@@ -1,0 +1,1 @@
+"""The status of a training: a pure function of what was observed."""

@@ -1,0 +1,75 @@
+"""Mutual TLS, 25 points: what the operator's own connection and the last round showed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.contract.records import Fate
+from shieldwall.control.api.status import ConditionStatus
+from shieldwall.control.status.certificates import certificates_verdict
+from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
+from shieldwall.control.status.leaves import Serving
+from shieldwall.control.steward.sight import Probe
+
+if TYPE_CHECKING:
+    from shieldwall.control.status.checks import Finding
+    from shieldwall.control.status.view import View
+
+
+def _certificate_required(view: View) -> Finding:
+    if view.fresh is None:
+        return UNSEEN
+    match view.fresh.without_certificate:
+        case Probe.REFUSED:
+            return observed("A handshake without a certificate was refused.")
+        case Probe.ADMITTED:
+            return failed("A handshake without a certificate went through.")
+        case Probe.UNKNOWN:
+            return unknown("No handshake without a certificate was tried yet.")
+
+
+def _certificates_served(view: View) -> Finding:
+    """Holds while a renewed leaf is being taken up; a leaf nobody has shown yet is unknown, not wrong."""
+    verdict = certificates_verdict(view)
+    if verdict.status is ConditionStatus.TRUE:
+        return observed(verdict.message)
+    unseen = any(leaf.serving is Serving.UNSEEN for leaf in view.leaves)
+    late = any(leaf.serving is Serving.LATE for leaf in view.leaves)
+    if verdict.status is ConditionStatus.UNKNOWN or (verdict.reason == "NotServed" and unseen and not late):
+        return unknown(verdict.message)
+    return failed(verdict.message)
+
+
+def _network_policy(view: View) -> Finding:
+    if view.fresh is None:
+        return UNSEEN
+    match view.fresh.closed_port:
+        case Probe.REFUSED:
+            return observed("A connection that no NetworkPolicy allows did not come about.")
+        case Probe.ADMITTED:
+            return failed("A connection that no NetworkPolicy allows came about: the cluster does not enforce them.")
+        case Probe.UNKNOWN:
+            return unknown("No forbidden connection was tried yet.")
+
+
+def _updates_signed(view: View) -> Finding:
+    if view.fresh is None:
+        return UNSEEN
+    last = view.fresh.last_round
+    if last is None:
+        return NO_ROUND
+    admitted = [reply for reply in last.replies if reply.fate is Fate.ADMITTED]
+    unsigned = [reply.client for reply in admitted if not reply.serial]
+    if unsigned:
+        return failed(f"Round {last.round} admitted an update without a signature, from {unsigned[0]}.")
+    if not admitted:
+        return unknown(f"Round {last.round} names no admitted update.")
+    return observed(f"Every update admitted in round {last.round} was signed with its client's certificate.")
+
+
+CLAIMS: Final = (
+    Claim("ClientCertificateRequired", 10, _certificate_required),
+    Claim("CertificatesServed", 5, _certificates_served),
+    Claim("NetworkPolicyEnforced", 5, _network_policy),
+    Claim("UpdatesSigned", 5, _updates_signed),
+)

@@ -1,0 +1,106 @@
+"""Robust aggregation, 25 points: the rule that ran in the last released round, with its n and f, against the spec."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from kubernetes.client import V1ConfigMap
+
+from shieldwall.contract.records import Fate
+from shieldwall.control.api.aggregation import AggregationRule
+from shieldwall.control.plan.policy import POLICY_FILE
+from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
+
+if TYPE_CHECKING:
+    from shieldwall.contract.records import RoundRecord
+    from shieldwall.control.api.aggregation import Aggregation
+    from shieldwall.control.status.checks import Finding
+    from shieldwall.control.status.view import View
+
+_FED_AVG: Final = "FedAvg lets a single liar steer the model."
+
+_CLIPPED_MEAN: Final = (
+    "it outvotes no liar; those f may move each round's update by {moved:.3g}, whatever the others say."
+)
+"""Replacing one of n updates of norm at most C moves their mean by at most 2C/n (Sun 2019)."""
+
+
+def _robust_rule(view: View) -> Finding:
+    wanted = view.sight.training.spec.aggregation.rule
+    if wanted is AggregationRule.FED_AVG:
+        return failed(_FED_AVG)
+    last = _last(view)
+    if not isinstance(last, tuple):
+        if last.rule != wanted.value:
+            return failed(f"Round {last.round} was aggregated by {last.rule}; the spec wants {wanted.value}.")
+        return observed(f"Round {last.round} was aggregated by {last.rule}.")
+    return last
+
+
+def _theorem_holds(view: View) -> Finding:
+    """The n is what the record's replies bear out, not only what it says."""
+    aggregation = view.sight.training.spec.aggregation
+    if aggregation.rule is AggregationRule.FED_AVG:
+        return failed(_FED_AVG)
+    last = _last(view)
+    return last if isinstance(last, tuple) else _judge(last, aggregation)
+
+
+def _judge(last: RoundRecord, aggregation: Aggregation) -> Finding:
+    f, wanted = last.byzantine, aggregation.tolerated
+    n = min(last.admitted, sum(reply.fate is Fate.ADMITTED for reply in last.replies))
+    needed = _needed(aggregation)
+    ran = f"{last.rule} ran with n = {n}, f = {f}"
+    if f != wanted:
+        return failed(f"{ran} in round {last.round}; the spec wants f = {wanted}.")
+    if f < 1:
+        return failed(f"{ran}: not one liar is tolerated.")
+    if last.rule != aggregation.rule.value or n < needed:
+        return failed(f"{ran} in round {last.round}; {aggregation.rule.value} needs n >= {needed}.")
+    if aggregation.rule is AggregationRule.CLIPPED_MEAN:
+        return failed(f"{ran}: {_CLIPPED_MEAN.format(moved=2 * f * (aggregation.max_norm or 0.0) / n)}")
+    return observed(f"{ran} in round {last.round}; n >= {needed} is enough.")
+
+
+def _policy_in_force(view: View) -> Finding:
+    """The server goes by the policy that follows from the spec, byte for byte."""
+    if view.sight.training.spec.aggregation.rule is AggregationRule.FED_AVG:
+        return failed(_FED_AVG)
+    if view.fresh is None:
+        return UNSEEN
+    wanted, found = _policy_sha256(view), view.fresh.status.policy_sha256
+    if wanted is None or found is None:
+        return unknown("The server has not told its policy yet.")
+    if found != wanted:
+        return failed("The server goes by another policy than the spec's.")
+    return observed("The server goes by the spec's policy.")
+
+
+def _policy_sha256(view: View) -> str | None:
+    """Hex digest of the policy in the plan's ConfigMap; None while it is withheld."""
+    for each in view.sight.plan.objects:
+        if isinstance(each, V1ConfigMap) and each.metadata is not None and each.metadata.name == view.names.policy:
+            text = (each.data or {}).get(POLICY_FILE)
+            return hashlib.sha256(text.encode()).hexdigest() if text is not None else None
+    return None
+
+
+def _needed(aggregation: Aggregation) -> int:
+    """MultiKrum averages at most n - f updates (Blanchard 2017)."""
+    if aggregation.select is None:
+        return aggregation.replies_needed
+    return max(aggregation.replies_needed, aggregation.select + aggregation.tolerated)
+
+
+def _last(view: View) -> RoundRecord | Finding:
+    if view.fresh is None:
+        return UNSEEN
+    return view.fresh.last_round if view.fresh.last_round is not None else NO_ROUND
+
+
+CLAIMS: Final = (
+    Claim("RobustRuleRan", 10, _robust_rule),
+    Claim("TheoremHolds", 10, _theorem_holds),
+    Claim("PolicyInForce", 5, _policy_in_force),
+)

@@ -1,0 +1,43 @@
+"""The score: 0 to 100, the points of what was observed. Unknown is 0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.control.api.status import CheckState, SecurityStatus
+from shieldwall.control.status import mutual_tls, robustness
+from shieldwall.control.status.checks import Claim, failed
+
+if TYPE_CHECKING:
+    from shieldwall.control.api.status import Check
+    from shieldwall.control.status.checks import Finding
+    from shieldwall.control.status.view import View
+
+
+def _no_privacy(_: View) -> Finding:
+    return failed("Differential privacy is not available yet: no noise is added to what is released.")
+
+
+def _no_contribution(_: View) -> Finding:
+    return failed("Contribution monitoring is not available yet: nobody is told apart from a free-rider.")
+
+
+CLAIMS: Final = (
+    *mutual_tls.CLAIMS,
+    *robustness.CLAIMS,
+    Claim("PrivacyAccounted", 15, _no_privacy),
+    Claim("PrivacyWithinBudget", 10, _no_privacy),
+    Claim("ContributionScored", 15, _no_contribution),
+    Claim("FreeRidersBanned", 10, _no_contribution),
+)
+"""25 points each for mutual TLS, robust aggregation, privacy and contribution."""
+
+
+def security_of(view: View) -> SecurityStatus:
+    """Every check, and their sum."""
+    return scored(tuple(claim.check(view) for claim in CLAIMS))
+
+
+def scored(checks: tuple[Check, ...]) -> SecurityStatus:
+    """The sum of what was observed."""
+    return SecurityStatus(score=sum(one.points for one in checks if one.state is CheckState.OBSERVED), checks=checks)

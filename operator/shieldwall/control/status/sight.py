@@ -1,0 +1,58 @@
+"""Everything that a training's status is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from shieldwall.control.api.status import FederatedTrainingStatus
+    from shieldwall.control.api.training import Training
+    from shieldwall.control.plan.orders import Observed, Plan
+    from shieldwall.control.steward.sight import StewardSight
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One StatefulSet or Deployment, as its controller reports it."""
+
+    wanted: int
+    """Replicas."""
+    ready: int
+    current: bool
+    """Whether its controller has acted on the newest spec and no old pod is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why nothing can go on until somebody acts."""
+
+    reason: str
+    """One stable CamelCase word: InvalidSpec, ForeignObject, …"""
+    message: str
+    """A sentence without times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one pass saw of one training."""
+
+    training: Training
+    now: datetime
+    plan: Plan
+    observed: Observed
+    workloads: Mapping[str, Workload] = field(default_factory=dict)
+    """By name of the StatefulSet or Deployment."""
+    regions: frozenset[str] = frozenset()
+    """Regions of the nodes that client pods run on."""
+    steward: StewardSight | None = None
+    """None while it has never answered."""
+    trouble: Trouble | None = None
+    """Something that needs a human."""
+    retrying: Trouble | None = None
+    """Something that failed and is tried again."""
+    previous: FederatedTrainingStatus | None = None
+    """The status as it stands, for times of transition."""

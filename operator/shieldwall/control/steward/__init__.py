@@ -1,0 +1,1 @@
+"""How the control plane asks a training's steward, over mTLS."""

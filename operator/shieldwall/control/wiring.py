@@ -1,0 +1,101 @@
+"""Puts the operator together: every part is given what it works with, here and nowhere else."""
+
+from __future__ import annotations
+
+import random as dice
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from shieldwall.control.cluster.api import Api
+from shieldwall.control.cluster.apply import Applier
+from shieldwall.control.cluster.brake import Brake
+from shieldwall.control.cluster.events import Recorder
+from shieldwall.control.cluster.fill import Filler
+from shieldwall.control.cluster.listing import Lister
+from shieldwall.control.cluster.root import RootCa
+from shieldwall.control.cluster.store import Key, Store
+from shieldwall.control.issuing.randomness import Randomness
+from shieldwall.control.metrics import Metrics
+from shieldwall.control.planner import Planner
+from shieldwall.control.reconcile import Reconciler
+from shieldwall.control.stewards import Stewards
+from shieldwall.control.worker import Worker
+from shieldwall.control.workqueue import WorkQueue
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from shieldwall.control.api.training import Training
+    from shieldwall.control.cluster.connection import Connection
+    from shieldwall.control.config import OperatorConfig
+    from shieldwall.control.steward.api import Whereabouts
+
+
+def now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
+def _as_usual(_training: Training, usual: Whereabouts) -> Whereabouts:
+    return usual
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """One replica's parts."""
+
+    api: Api
+    store: Store
+    queue: WorkQueue[Key]
+    metrics: Metrics
+    reconciler: Reconciler
+    worker: Worker
+
+
+@asynccontextmanager
+async def wire(
+    config: OperatorConfig,
+    connection: Connection,
+    identity: str,
+    *,
+    clock: Callable[[], datetime] = now,
+    locate: Callable[[Training, Whereabouts], Whereabouts] = _as_usual,
+) -> AsyncIterator[Wiring]:
+    """A replica that is ready to work, called ``identity``.
+
+    ``clock`` and ``locate`` (where stewards are) are other ones in tests only.
+    """
+    jitter = dice.SystemRandom().random
+    store, random, settings = Store(), Randomness(), config.plan_settings()
+    queue: WorkQueue[Key] = WorkQueue(jitter)
+    metrics = Metrics(lambda: len(queue), lambda: queue.retries)
+    async with Api(connection, in_flight=config.requests_in_flight, counted=metrics.requested) as api:
+        root = RootCa(api, config.operator_namespace, config.root_secret, random, clock)
+        brake = Brake(clock)
+        filler = Filler(
+            api, store, root, settings, random, brake, lambda _, order: metrics.issued.labels(order.reason).inc()
+        )
+        stewards = Stewards(filler, settings, random, clock, jitter, queue.add, locate)
+        reconciler = Reconciler(
+            api=api,
+            store=store,
+            applier=Applier(api, store, brake),
+            filler=filler,
+            brake=brake,
+            recorder=Recorder(api, identity),
+            stewards=stewards,
+            metrics=metrics,
+            planner=Planner(settings),
+            clock=clock,
+        )
+        lister = Lister(api, store, config.watch_namespaces)
+        worker = Worker(
+            queue, reconciler, lister, metrics, workers=config.workers, relist_seconds=config.relist_seconds
+        )
+        try:
+            yield Wiring(api, store, queue, metrics, reconciler, worker)
+        finally:
+            queue.close()
+            await stewards.close()

@@ -1,0 +1,103 @@
+"""Works on the queue while this replica leads: a list of everything first, then pass after pass."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
+from shieldwall.control.reconcile import Outcome
+
+if TYPE_CHECKING:
+    from shieldwall.control.cluster.listing import Lister
+    from shieldwall.control.cluster.store import Key
+    from shieldwall.control.metrics import Metrics
+    from shieldwall.control.reconcile import Reconciler
+    from shieldwall.control.workqueue import WorkQueue
+
+_LOG: Final = logging.getLogger(__name__)
+_PAUSE: Final = 2.0
+
+
+class Worker:
+    """The acting half of the operator."""
+
+    def __init__(  # noqa: PLR0913  # what it works with
+        self,
+        queue: WorkQueue[Key],
+        reconciler: Reconciler,
+        lister: Lister,
+        metrics: Metrics,
+        *,
+        workers: int,
+        relist_seconds: float,
+    ) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._lister = lister
+        self._metrics = metrics
+        self._workers = workers
+        self._relist_seconds = relist_seconds
+        self.synced = asyncio.Event()
+        """Set once everything was listed."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._metrics.leads(True)
+        try:
+            await self._list()  # an empty store never means that nothing is there
+            self.synced.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._relist())
+                for _ in range(self._workers):
+                    tasks.create_task(self._work())
+        finally:
+            self._metrics.leads(False)
+
+    async def _list(self) -> None:
+        """List everything, however long it takes, and put all trainings into the queue."""
+        while True:
+            try:
+                keys = await self._lister.everything()
+            except (ApiError, ApiUnreachableError) as error:
+                _LOG.warning("the cluster could not be listed: %s", error)
+                await asyncio.sleep(_PAUSE)
+            else:
+                for key in keys:
+                    self._queue.add(key)
+                return
+
+    async def _relist(self) -> None:
+        while True:
+            await self._lister.due(self._relist_seconds)
+            await self._list()
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            await self._pass(key)
+
+    async def _pass(self, key: Key) -> None:
+        """One pass. Whatever goes wrong costs this training a wait, and no other anything."""
+        began = time.monotonic()
+        outcome = Outcome.RETRY
+        try:
+            verdict = await self._reconciler.reconcile(key)
+        except asyncio.CancelledError:
+            self._queue.done(key)
+            raise
+        except (ApiError, ApiUnreachableError) as error:
+            wait = self._queue.failed(key)
+            _LOG.warning("%s/%s: %s; again in %.1f s", *key, error, wait)
+        except Exception:  # noqa: BLE001  # one training must not stop the others
+            wait = self._queue.failed(key)
+            _LOG.exception("%s/%s: a mistake of ours; again in %.1f s", *key, wait)
+        else:
+            outcome = verdict.outcome
+            if outcome is Outcome.RETRY:
+                self._queue.failed(key)
+            else:
+                self._queue.done(key, verdict.again.total_seconds() if verdict.again is not None else None)
+        self._metrics.reconcile.labels(outcome).observe(time.monotonic() - began)
