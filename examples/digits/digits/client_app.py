@@ -18,6 +18,12 @@ def local_data(context: Context):
     )
 
 
+def own_rng(msg: Message, context: Context):
+    """Random numbers of this client in this round, so that a run can be repeated exactly."""
+    partition, round_number = context.node_config["partition-id"], msg.content["config"]["server-round"]
+    return np.random.default_rng([int(context.run_config.get("seed", 0)), partition, round_number])
+
+
 def to_numpy(record: ArrayRecord):
     """Arrays by name."""
     return {name: array.numpy() for name, array in record.items()}
@@ -28,7 +34,7 @@ def train(msg: Message, context: Context) -> Message:
     """Train the model on local data."""
     images, labels, _, _ = local_data(context)
     arrays = to_numpy(msg.content["arrays"])
-    arrays, loss = train_fn(arrays, images, labels, context.run_config, np.random.default_rng())
+    arrays, loss = train_fn(arrays, images, labels, context.run_config, own_rng(msg, context))
 
     # Construct and return reply Message
     model_record = ArrayRecord({name: Array(array) for name, array in arrays.items()})
