@@ -122,6 +122,8 @@ def test_a_trainer_cannot_read_a_key(training, run):
     )
     assert spying != client_app.read_text()
     client_app.write_text(textwrap.dedent(SPY) + spying)
+    # Spies look through the whole disk, one after the other: nobody is too late.
+    rewrite(training, lambda spec: spec["rounds"].update(graceSeconds=120))
     command = run()
     command.until("round")
     keys = list(Path("/tmp").glob("sw-*/**/*.key"))  # noqa: S108  # where local runs keep their volumes

@@ -9,12 +9,13 @@ from cryptography import x509
 
 from shieldwall.cli.training_file import read_training
 from shieldwall.contract import ports
+from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.local.cluster.addresses import reserve
 from shieldwall.local.cluster.containers import base_environment
 from shieldwall.local.cluster.kubelet import Site, kubelet
 from shieldwall.local.cluster.templates import pod_templates
 from shieldwall.local.cluster.users import choose
-from shieldwall.local.desk import Desk, Randomness, Shelves
+from shieldwall.local.desk import Desk, Shelves
 from shieldwall.local.layout import laid_out
 from shieldwall.local.planner import Planner, federation_of, leaf_lifetime, local_settings
 from shieldwall.local.stages import split

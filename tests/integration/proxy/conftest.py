@@ -13,10 +13,12 @@ import os
 import socket
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import httpx
@@ -34,7 +36,6 @@ from shieldwall.runtime.proxy.settings import Settings, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 T = TypeVar("T")
 HOUR = dt.timedelta(hours=1)
@@ -391,6 +392,13 @@ def federations() -> tuple[Federation, Federation]:
 @pytest.fixture(scope="module")
 def steward() -> Recorder:
     return Recorder()
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: the path of a unix socket has 107 characters at most."""
+    with tempfile.TemporaryDirectory(prefix="sw-") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from shieldwall.contract import ports, routes
+from shieldwall.control.steward.api import Whereabouts
+from shieldwall.control.steward.credentials import Credentials, trusting
+from shieldwall.control.steward.probes import closed_port, without_certificate
+from shieldwall.control.steward.sight import Probe
 from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.pki.crl import issue_crl
 from shieldwall.pki.leaf import LeafRequest, issue
@@ -78,6 +82,15 @@ def test_each_role_passes_with_its_own_leaf_only(lab, house, federations):
     for (port, path), owner in doors.items():
         for identity, pair in leaves.items():
             assert (lab.ask(port, pair, path).status == 200) == (identity == owner)
+
+
+async def test_the_operators_probe_sees_the_alert_of_the_real_proxy(lab, house, federations):
+    ours, ca = federations[0], certificates_to_pem([house.ours.certificate]).encode()
+    own = house.leaf(house.ours, ours.operator())
+    credentials = Credentials(own.certificate_pem(), own.key_pem(), ca, house.crl(house.ours).encode())
+    where = Whereabouts(lab.settings.pod_ip, "digits-server.demo.svc", ours.server())
+    assert await without_certificate(where, trusting(credentials)) is Probe.REFUSED
+    assert await closed_port(where) is Probe.ADMITTED  # nothing but a network policy closes it
 
 
 def test_a_leaf_of_another_training_under_the_same_root_is_refused(lab, house, federations):

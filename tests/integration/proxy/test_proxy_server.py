@@ -12,6 +12,8 @@ import urllib.parse
 import pytest
 
 from shieldwall.contract import ports, routes
+from shieldwall.pki.serials import serial_text
+from shieldwall.runtime.steward.certificates import shown
 
 pytestmark = pytest.mark.slow
 HOUR = dt.timedelta(hours=1)
@@ -286,7 +288,6 @@ def test_forged_identity_headers_of_a_client_do_not_survive(lab, steward, pairs,
     ("port", "who", "path"),
     [
         (ports.RUNTIME, "aggregator", "/v1/runtime/x"),
-        (ports.RUNTIME, "aggregator", routes.ROUNDS_OPEN),
         (ports.STEWARD, "operator", routes.OPERATOR_STATUS),
     ],
 )
@@ -294,6 +295,16 @@ def test_forged_identity_headers_of_others_do_not_survive(lab, steward, pairs, p
     assert lab.ask(port, pairs[who], path, FORGED).status == 200
     (request,) = lab.superlink.seen + steward.seen
     assert not {"x-forwarded-client-cert", "x-shieldwall-client"} & request.headers.keys()
+
+
+def test_the_steward_sees_the_aggregators_own_certificate_and_no_forged_one(lab, steward, pairs, federations):
+    assert lab.ask(ports.RUNTIME, pairs["aggregator"], routes.ROUNDS_OPEN, FORGED).status == 200
+    (request,) = steward.seen
+    (header,) = [(name, value) for name, value in request.raw if name == b"x-forwarded-client-cert"]
+    certificate = shown([header])
+    assert certificate.uris == (federations[0].aggregator().uri,)
+    assert certificate.serial == serial_text(pairs["aggregator"].certificate.serial_number)
+    assert "x-shieldwall-client" not in request.headers
 
 
 @pytest.mark.parametrize(

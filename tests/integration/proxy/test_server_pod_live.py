@@ -5,6 +5,7 @@ Through the proxies a node does what a SuperNode does on the wire; the SuperNode
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import ssl
@@ -36,10 +37,12 @@ from shieldwall.contract.policy import (
 )
 from shieldwall.contract.records import DenyList, OpenRound, Phase, RoundGrant, StewardStatus
 from shieldwall.pki.node_key import public_pem
+from shieldwall.pki.serials import serial_text
 from shieldwall.runtime.proxy.settings import Settings, Side
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 CLIENTS = ("berlin", "paris")
+SUPERLINK = "import sys; from shieldwall.runtime.flower.superlink import main; raise SystemExit(main(sys.argv[1:]))"
 STEWARD = "from shieldwall.runtime.steward.main import main; raise SystemExit(main([]))"
 
 
@@ -69,24 +72,12 @@ class Pod:
 
     def superlink(self):
         paths = self.lab.settings.paths
-        paths.superlink_database.parent.mkdir(parents=True, exist_ok=True)
-        local = str(paths.local_certificate)
-        secret = self.base / "superexec"
-        secret.write_text("5e" * 32)
-        return [
-            *(
-                str(Path(sys.executable).with_name("flower-superlink")),
-                "--host",
-                self.ip,
-                "--port",
-                "8000",
-                "--enable-supernode-auth",
-            ),
-            *("--ssl-certfile", local, "--ssl-keyfile", str(paths.local_key), "--ssl-ca-certfile", local),
-            *("--database", str(paths.superlink_database), "--isolation", "process"),
-            *("--superexec-auth-secret-file", str(secret), "--disable-runtime-dependency-installation"),
-            *("--health-server-address", f"{self.ip}:8001"),
-        ]
+        paths.superexec_secret.parent.mkdir(parents=True, exist_ok=True)
+        paths.superexec_secret.write_text("5e" * 32)
+        return [sys.executable, "-c", SUPERLINK, "--health-server-address", f"{self.ip}:8001"]
+
+    def log(self, name):
+        return (self.base / f"{name}.log").read_text()
 
     def kill(self, name):
         process = self.processes.pop(name)
@@ -247,6 +238,11 @@ def test_nodes_are_registered_and_a_run_starts_when_they_are_online(pod, operato
     assert found.message == "The run waits for the aggregator."
 
 
+def test_the_policy_it_runs_with_is_told_by_its_hash(pod, operator):
+    file = pod.lab.settings.paths.policy.read_bytes()
+    assert status(pod, operator).policy_sha256 == hashlib.sha256(file).hexdigest()
+
+
 def test_probes_and_metrics_come_through_the_proxy(pod):
     assert pod.get(routes.HEALTH_SUPERLINK).status_code == 200
     assert pod.get(routes.HEALTH_STEWARD).status_code == 200
@@ -309,6 +305,7 @@ def test_rounds_open_for_the_signers_of_those_asked(pod, operator, aggregator, m
     opened = OpenRound(run_id=run_id, round=1, attempt=1, clients=("berlin",), **facts)
     answer = pod.ask(ports.RUNTIME, aggregator, routes.ROUNDS_OPEN, "POST", opened)
     assert RoundGrant.model_validate_json(answer.body).denied == ()
+    assert status(pod, operator).aggregator_serial == serial_text(aggregator.certificate.serial_number)
     for name, expected in (("berlin", 200), ("paris", 404)):
         pair = make.leaf(pod.lab.issuer, federations[0].client(name).uri)
         assert pod.ask(ports.FLEET, pair, routes.SIGNER_OPEN_ROUND).status == expected
@@ -323,6 +320,21 @@ def test_while_the_steward_is_gone_clients_are_told_to_try_again(pod, operator, 
     found = wait(pod, operator, lambda status: status.phase is Phase.TRAINING)
     assert (found.run_id, found.runs_started) == (before.run_id, before.runs_started)
     pod.make.until(lambda: berlin.beat(mine))
+
+
+@pytest.mark.parametrize(("times", "damage"), [(1, Path.unlink), (2, lambda path: path.write_bytes(b"noise" * 9000))])
+def test_a_lost_or_damaged_database_comes_back_with_the_same_nodes(pod, operator, times, damage):
+    paths = pod.lab.settings.paths
+    before = status(pod, operator)
+    pod.make.until(paths.superlink_backup.exists, 30)
+    pod.kill("superlink")
+    damage(paths.superlink_database)
+    wait(pod, operator, lambda status: status.message != before.message)
+    pod.start("superlink")
+    after = wait(pod, operator, lambda status: status.message == before.message)
+    assert pod.log("superlink").count("shieldwall: database: from-backup") == times
+    assert [client.node_id for client in after.clients] == [client.node_id for client in before.clients]
+    assert (after.run_id, after.runs_started) == (before.run_id, before.runs_started)
 
 
 def test_a_lost_database_heals_with_new_node_ids_and_a_new_run(pod, operator, node, keys):

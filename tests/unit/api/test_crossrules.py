@@ -105,7 +105,6 @@ def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregat
         ({"contribution": {"policy": "Innovation"}}, "spec.contribution", "not supported yet"),
         ({"contribution": {"ban": {"strikes": 5}}}, "spec.contribution", "not supported yet"),
         ({"queries": {"enabled": True}}, "spec.queries", "not supported yet"),
-        ({"suspend": True}, "spec.suspend", "not supported yet"),
         ({"clients": [{"name": n, "external": n == "b"} for n in "abcd"]}, "spec.clients", "b is one"),
     ],
 )
@@ -133,6 +132,8 @@ def test_a_client_outside_the_regions_is_named(document):
         {"privacy": {"mode": "None"}},
         {"contribution": {"policy": "None"}},
         {"queries": {"enabled": False}},
+        {"suspend": True},
+        {"storage": {"modelDeletionPolicy": "Delete"}},
         {"identity": {"certificateTTL": "720h", "issuer": {"builtIn": {}}}},
         {"identity": {"certificateTTL": "60m"}},
         {"app": {"image": "x", "clientApp": "a:b", "serverApp": "a:s"}},

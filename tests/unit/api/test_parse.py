@@ -126,15 +126,15 @@ def test_all_problems_come_at_once_sorted_by_field(document):
     document["spec"]["clients"][2]["nam"] = 1
     document["spec"]["clients"].append({"name": "site-9"})
     document["spec"]["aggregation"] = {"rule": "Krum", "byzantine": 5}
-    document["spec"]["suspend"] = True
+    document["spec"]["queries"] = {"enabled": True}
     with pytest.raises(InvalidTrainingError) as caught:
         parse_training(document)
     assert [problem.field for problem in caught.value.problems] == [
         "spec.app.image",
         "spec.clients[2].nam",
         "spec.clients[10].name",
+        "spec.queries",
         "spec.rounds.count",
-        "spec.suspend",
     ]
     document["spec"]["rounds"]["count"] = 3
     found = problems(document)

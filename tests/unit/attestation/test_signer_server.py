@@ -21,7 +21,7 @@ from starlette.requests import Request
 
 from shieldwall.contract.paths import LOOPBACK_VARIABLE, ROOT_VARIABLE, Paths
 from shieldwall.contract.policy import RuntimePolicy
-from shieldwall.contract.routes import NODE_KEY_HEADER, SIGNER_OPEN_ROUND
+from shieldwall.contract.routes import LEAF_FAILURES_HEADER, NODE_KEY_HEADER, SIGNER_OPEN_ROUND
 from shieldwall.pki.node_key import node_key_to_openssh, public_pem
 from shieldwall.pki.serials import serial_text
 from shieldwall.runtime.attestation.client import RefusedBySignerError, SignerClient, SignerUnavailableError
@@ -328,6 +328,16 @@ def test_without_a_leaf_the_signer_runs_and_says_so(site, paths, policy, steward
         assert trainer.sign(site.manifest)
     finally:
         running.stop()
+
+
+def test_the_steward_is_told_of_leaves_that_cannot_be_used(site, raw, trainer, steward, paths):
+    raw.get("/leaf")
+    (paths.tls / "tls.key").write_text("half of a k")
+    for _ in range(2):
+        assert raw.get("/leaf").status_code == 200  # the one before is kept
+    trainer.sign(site.manifest)
+    [(_, headers)] = steward.asked
+    assert {name.lower(): value for name, value in headers.items()}[LEAF_FAILURES_HEADER] == "2"
 
 
 def test_no_key_ever_leaves_the_signer(site, raw, trainer, paths):

@@ -3,6 +3,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from shieldwall.cli import demo as demo_module
 from shieldwall.cli import run as module
 from shieldwall.cli.demo import closing_table, find_example
 from shieldwall.cli.main import app
@@ -69,6 +70,19 @@ def test_with_json_even_a_bad_file_is_told_in_json(document, write):
     document["spec"]["bogus"] = 1
     done = RUNNER.invoke(app, ["run", "--json", str(write(document))])
     assert json.loads(done.stdout)["problems"][0]["field"] == "spec.bogus"
+
+
+@pytest.mark.parametrize("command", ["run", "demo"])
+def test_a_suspended_training_is_refused_by_its_field(document, write, monkeypatch, tmp_path, command):
+    for each in (module, demo_module):
+        monkeypatch.setattr(each, "guarded", lambda work: work())
+    document["spec"]["suspend"] = True
+    named = {"run": [str(write(document)), "--keep"], "demo": ["--file", str(write(document)), "--output"]}
+    here = tmp_path / "here"
+    done = RUNNER.invoke(app, [command, *named[command], str(here)])
+    assert done.exit_code == 2
+    assert "spec.suspend of digits is true" in done.stderr
+    assert list(here.iterdir()) == []
 
 
 def test_a_good_file_runs(document, write, jobs, tmp_path):

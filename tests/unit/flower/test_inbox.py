@@ -14,7 +14,7 @@ from flwr.proto.runtime_pb2 import PullAppMessagesResponse
 from flwr.supercore.inflatable.inflatable_object import get_all_nested_objects, get_object_tree
 from flwr.supercore.task_identity import TaskIdentity
 
-from shieldwall.runtime.flower.inbox import Inbox
+from shieldwall.runtime.flower.inbox import STALLED_SECONDS, Inbox
 
 SECONDS = 20
 
@@ -23,7 +23,7 @@ class FakeRuntime:
     """The SuperLink's Runtime API: gives each reply once, and its objects as often as asked."""
 
     def __init__(self):
-        self.waiting, self.objects, self.missing, self.confirmed = {}, {}, set(), []
+        self.waiting, self.objects, self.missing, self.confirmed, self.given = {}, {}, set(), [], []
         self.asked = threading.Event()
 
     def add(self, reply):
@@ -45,6 +45,7 @@ class FakeRuntime:
         if request.object_id in self.missing:
             self.asked.set()
             return PullObjectResponse(object_found=True, object_available=False)
+        self.given.append(request.object_id)
         return PullObjectResponse(
             object_found=True, object_available=True, object_content=self.objects[request.object_id]
         )
@@ -60,9 +61,9 @@ def runtime():
     return FakeRuntime()
 
 
-def inbox(runtime, model_bytes=1000):
+def inbox(runtime, model_bytes=1000, **more):
     grid = SimpleNamespace(_runtime_client=runtime, node=None, run=SimpleNamespace(run_id=7))
-    return Inbox(grid, model_bytes)
+    return Inbox(grid, model_bytes, **more)
 
 
 def reply(question, size=3):
@@ -110,6 +111,40 @@ def test_a_reply_whose_objects_never_come_holds_nobody_up(runtime):
         found = collect(box, ["announced", "good"], 1)
         assert list(found) == ["good"]
         assert runtime.asked.wait(SECONDS)
+
+
+def test_a_reply_of_which_nothing_comes_any_more_is_given_up(runtime):
+    runtime.missing.update(runtime.add(reply("lost", size=4))[1:])
+    now = [0.0]
+    with inbox(runtime, monotonic=lambda: now[0]) as box:
+        box.poll(["lost"])
+        assert runtime.asked.wait(SECONDS)
+        now[0] = STALLED_SECONDS
+        assert box.poll(["lost"]) == []
+        now[0] += 1
+        found = collect(box, ["lost"], 1)
+    assert found["lost"].message is None
+    assert found["lost"].lost
+    assert "nothing of it came for 60 s" in found["lost"].problem
+
+
+def test_a_reply_that_comes_slowly_is_waited_for(runtime):
+    ids = runtime.add(reply("slow", size=4))
+    runtime.missing.update(ids)
+    now = [0.0]
+    with inbox(runtime, monotonic=lambda: now[0]) as box:
+        box.poll(["slow"])
+        for position, object_id in enumerate(ids, 1):
+            runtime.asked.clear()
+            assert runtime.asked.wait(SECONDS) or position == len(ids)
+            runtime.missing.discard(object_id)
+            taken = threading.Event()
+            for _ in range(SECONDS * 100):
+                if object_id in runtime.given:
+                    break
+                taken.wait(0.01)
+            now[0] += STALLED_SECONDS - 1
+        assert collect(box, ["slow"], 1)["slow"].message is not None
 
 
 def test_a_reply_larger_than_the_model_is_not_read_to_its_end(runtime):

@@ -2,12 +2,13 @@ import datetime as dt
 
 from shieldwall.contract.policy import Rule, RuntimePolicy
 from shieldwall.control.api.parse import parse_training
+from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.local.baseline import unprotected_policy
 from shieldwall.local.cluster.containers import Place, launch
 from shieldwall.local.cluster.templates import config_maps, pod_templates
 from shieldwall.local.cluster.users import UserEach
 from shieldwall.local.cluster.volumes import Directories
-from shieldwall.local.desk import Desk, Randomness, Shelves
+from shieldwall.local.desk import Desk, Shelves
 from shieldwall.local.planner import Planner, federation_of, leaf_lifetime, local_settings
 from shieldwall.local.preview import preview
 

@@ -6,9 +6,10 @@ import pytest
 from cryptography import x509
 
 from shieldwall.contract.identity import Federation, Role
+from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.control.plan.orders import AuthorityOrder, CertificateOrder, NodeKeyOrder, Plan, SharedSecretOrder
 from shieldwall.local import certificates
-from shieldwall.local.desk import Desk, ForeignDirectoryError, Randomness, Shelves
+from shieldwall.local.desk import Desk, ForeignDirectoryError, Shelves
 from shieldwall.pki.node_key import node_key_from_openssh, public_pem
 from shieldwall.pki.pem import certificates_from_pem
 from shieldwall.pki.verify import verify_leaf
@@ -90,6 +91,17 @@ def test_a_renewed_leaf_has_another_key_and_the_same_names(desk, now):
     assert certificates.facts(old).subject == certificates.facts(new).subject == "server"
     with pytest.raises(KeyError):
         desk.renew("nobody", now)
+
+
+def test_what_a_leaf_answers_is_kept_with_it_and_mounted_nowhere(desk, federation, now):
+    order = CertificateOrder("digits-tls-berlin", federation.client("berlin"), (), DAY, "Requested", "a|b")
+    desk.fill(Plan(None, (order,), (), (), ()), now)
+    assert desk.observe().renewals == {"digits-server-tls": "", "digits-tls-berlin": "a|b"}
+    desk.renew("digits-tls-berlin", now)
+    assert desk.observe().renewals["digits-tls-berlin"] == "a|b"
+    assert {name for each in desk.shelves.mountable().values() for name in each} == {
+        "tls.crt", "tls.key", "ca.crt", "node.key", "node.pub", "superexec",
+    }  # fmt: skip
 
 
 def test_the_runners_own_leaf_is_renewed_when_it_is_due(desk, now):

@@ -1,10 +1,10 @@
-from shieldwall.contract.records import ClientStatus, Denial, Outcome, Phase
+from shieldwall.contract.records import ClientStatus, Outcome, Phase
+from shieldwall.control.steward.api import StewardUnreachableError
 from shieldwall.local import events
 from shieldwall.local.cluster.pods import Bell, Pod
 from shieldwall.local.cluster.supervisor import ContainerState
-from shieldwall.local.follow import Follower, is_over, is_registered, news_of, progress_of
+from shieldwall.local.follow import Follower, is_over, is_registered
 from shieldwall.local.notebook import Notebook, Subject
-from shieldwall.local.steward_api import StewardUnreachableError
 
 SUBJECT = Subject("digits", "label", True, ("berlin",), {}, "FedTrimmedAvg", 1, "")
 
@@ -60,15 +60,6 @@ async def test_a_repeated_round_is_no_first_round(make):
     follower = Follower(notebook, lambda _: None, lambda: None)
     await follower.look(Steward(make.status(records=1), records=[make.record(1, outcome=Outcome.REPEATED)]))
     assert "first_round" not in notebook.marks
-
-
-def test_requests_alone_are_no_news(make):
-    def status(seen):
-        client = ClientStatus(name="berlin", online=True, last_seen=seen)
-        return make.status(clients=(client,), denials=(Denial(client="x", reason="r", count=1, last=seen),))
-
-    assert news_of(status(1.0)) == news_of(status(2.0))
-    assert progress_of(status(1.0)) == progress_of(status(2.0)) != progress_of(make.status())
 
 
 def test_when_a_training_is_over_and_when_its_nodes_are_registered(make):

@@ -103,7 +103,7 @@ async def test_init_containers_then_sidecars_then_the_rest(make, tmp_path, now):
             pod = pods.add(template, Contents(), now)
             await until(pods, lambda: pod.ready and pod.containers[-1].started)
             # The program is started; its first line may be to come.
-            while not log.exists() or log.read_text().split()[-1] != "main":  # noqa: ASYNC110  # files have no events
+            while not log.exists() or log.read_text().split()[-1] != "main":  # files have no events
                 await asyncio.sleep(0)
             assert log.read_text().split() == ["one", "side", "two", "main"]
             assert [state.done for state in pod.containers] == [True, False, True, False]

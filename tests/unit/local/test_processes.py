@@ -2,6 +2,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -78,6 +79,18 @@ async def test_a_stopped_program_leaves_nothing_behind(tmp_path, fifo):
             pass
         assert await pipe.read() == b""
     assert not [entry for entry in descendants(os.getpid(), snapshot()) if entry.alive]
+
+
+async def test_a_child_that_was_there_before_is_no_stray(tmp_path):
+    with subprocess.Popen(["sleep", "1000"]) as before:
+        try:
+            programs = Programs()
+            program = programs.start(launch(tmp_path, "true"))
+            await program.wait()
+            assert programs.end_strays() == 0
+            assert before.poll() is None
+        finally:
+            before.kill()
 
 
 async def test_children_of_a_stopped_program_end_with_it(tmp_path, fifo):

@@ -53,13 +53,15 @@ class Shell:
     def fill(self, plan, observed, now=NOW):
         if plan.authority is not None:
             observed = dataclasses.replace(observed, issuer=self.new_issuer(now), trust=Trust("bundle\n", "crl\n"))
-        leaves = dict(observed.leaves)
+        leaves, renewals = dict(observed.leaves), dict(observed.renewals)
         for order in plan.certificates:
+            renewals[order.secret] = order.request
             request = LeafRequest(order.identity, order.dns_names, order.lifetime)
             leaves[order.secret] = issue(self.issuer, request, self._key.public_key(), next(self._serials), now)
         return dataclasses.replace(
             observed,
             leaves=leaves,
+            renewals=renewals,
             node_keys={**observed.node_keys, **{order.client: f"key of {order.client}\n" for order in plan.node_keys}},
             shared_secrets=observed.shared_secrets | {order.secret for order in plan.shared_secrets},
         )

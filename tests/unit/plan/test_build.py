@@ -4,11 +4,12 @@ import json
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kubernetes.client import ApiClient, V1ConfigMap, V1Deployment, V1PodDisruptionBudget, V1StatefulSet
+from kubernetes.client import V1ConfigMap, V1Deployment, V1PodDisruptionBudget, V1StatefulSet
 
 from shieldwall.contract.policy import Mode, Rule, RuntimePolicy
 from shieldwall.control.plan import PlanSettings, build_plan
 from shieldwall.control.plan.orders import Observed
+from shieldwall.control.plan.render import manifest
 
 SETTINGS = PlanSettings()
 HASH = "shieldwall.dev/policy-hash"
@@ -34,7 +35,7 @@ def hashes(plan):
 
 
 def as_bytes(plan):
-    return json.dumps(ApiClient().sanitize_for_serialization(list(plan.objects)), sort_keys=False)
+    return json.dumps([manifest(item) for item in plan.objects], sort_keys=False)
 
 
 ALL_PODS = [
@@ -130,7 +131,7 @@ def test_client_pods_learn_nothing_about_other_clients(new_training, complete):
     assert policies(plan)["digits-client-policy"].clients == ()
     for item in plan.objects:
         if isinstance(item, V1Deployment):
-            text = json.dumps(ApiClient().sanitize_for_serialization(item))
+            text = json.dumps(manifest(item))
             others = {f"site-{n}" for n in range(3)} - {item.metadata.labels["shieldwall.dev/client"]}
             assert not any(other in text for other in others)
             assert "digits-policy" not in text

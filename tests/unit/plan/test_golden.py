@@ -5,12 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
-from kubernetes.client import ApiClient
 from ruamel.yaml import YAML
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from shieldwall.control.plan import PlanSettings, build_plan
 from shieldwall.control.plan.orders import Observed
+from shieldwall.control.plan.render import manifest
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -36,14 +36,14 @@ RICH = {
         {"name": "rome"},
     ],
     "clientTemplate": {
-        "resources": {"requests": {"cpu": 2, "memory": "4Gi"}},
+        "resources": {"requests": {"cpu": "0.5", "memory": "4096Mi"}},
         "nodeSelector": {"pool": "clients"},
         "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
     },
     "aggregatorTemplate": {"resources": {"limits": {"memory": "16Gi"}}, "nodeSelector": {"pool": "big"}},
     "aggregation": {"rule": "MultiKrum", "byzantine": 0, "select": 2, "maxNorm": 1.5},
     "identity": {"certificateTTL": "1h30m"},
-    "storage": {"server": "2Gi", "model": "50Gi", "storageClassName": "fast"},
+    "storage": {"server": "2048Mi", "model": "50Gi", "storageClassName": "fast", "modelDeletionPolicy": "Delete"},
 }
 PLAIN = PlanSettings(runtime_image="registry.example/runtime:1")
 SETTINGS = PlanSettings(
@@ -70,6 +70,7 @@ def as_yaml(plan):
                 "dnsNames": list(order.dns_names),
                 "lifetimeSeconds": int(order.lifetime.total_seconds()),
                 "reason": order.reason,
+                "request": order.request,
             }
             for order in plan.certificates
         ],
@@ -80,7 +81,7 @@ def as_yaml(plan):
     yaml.width = 120
     yaml.representer.ignore_aliases = lambda _data: True
     out = io.StringIO()
-    serialised = (ApiClient().sanitize_for_serialization(each) for each in plan.objects)
+    serialised = (manifest(each) for each in plan.objects)
     yaml.dump_all([{"orders": orders}, *(text(each) for each in serialised)], out)
     return out.getvalue()
 

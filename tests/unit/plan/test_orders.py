@@ -101,6 +101,12 @@ def test_an_issuer_that_ran_out_is_replaced_with_all_its_leaves(new_training, sh
     assert build_plan(training, shell.fill(plan, observed, late), SETTINGS, late).complete
 
 
+def test_an_issuer_that_is_not_valid_yet_is_replaced(new_training, shell, now):
+    observed = shell.settle(new_training())
+    early = observed.issuer.not_valid_before_utc - dt.timedelta(seconds=1)
+    assert build_plan(new_training(), observed, SETTINGS, early).authority is not None
+
+
 def test_an_issuer_of_another_trust_domain_is_replaced(new_training, shell, now):
     observed = shell.settle(new_training())
     assert build_plan(new_training(), observed, PlanSettings(trust_domain="example.org"), now).authority is not None

@@ -5,8 +5,12 @@ import pytest
 from kubernetes.client import V1Deployment, V1ServiceAccount, V1StatefulSet
 
 from shieldwall.contract import paths
+from shieldwall.control.plan import PlanSettings
+from shieldwall.control.plan.render import manifest
+from shieldwall.control.plan.settings import ContainerResources
 
 ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
+WORKLOADS = V1StatefulSet | V1Deployment
 USERS = {"init": 65532, "proxy": 65532, "trainer": 65534}
 FLOWER_USER = 65533
 SCRATCH = {"home": f"/{paths.HOME_DIR}", "tmp": "/tmp"}  # noqa: S108  # a volume
@@ -193,6 +197,64 @@ def test_the_model_outlives_its_training_and_the_servers_state_does_not(new_trai
         if isinstance(item, V1StatefulSet)
     }
     assert kept == {"digits-server": "Delete", "digits-aggregator": "Retain"}
+
+
+def replicas(plan):
+    return {item.metadata.name: item.spec.replicas for item in plan.objects if isinstance(item, WORKLOADS)}
+
+
+def test_a_suspended_training_keeps_everything_but_its_pods(new_training, complete):
+    running, suspended = complete(new_training()), complete(new_training({"suspend": True}))
+    assert set(replicas(running).values()) == {1}
+    assert replicas(suspended) == dict.fromkeys(replicas(running), 0)
+    for before, after in zip(running.objects, suspended.objects, strict=True):
+        if isinstance(after, WORKLOADS):
+            after.spec.replicas = 1
+        assert manifest(after) == manifest(before), "so that it goes on where it was"
+
+
+@pytest.mark.parametrize(("storage", "policy"), [({}, "Retain"), ({"modelDeletionPolicy": "Delete"}, "Delete")])
+def test_a_model_outlives_its_training_unless_told_otherwise(new_training, complete, storage, policy):
+    plan = complete(new_training({"storage": storage}))
+    found = {
+        item.metadata.name: item.spec.persistent_volume_claim_retention_policy.when_deleted
+        for item in plan.objects
+        if isinstance(item, V1StatefulSet)
+    }
+    assert found == {"digits-server": "Delete", "digits-aggregator": policy}
+
+
+def test_clients_are_spread_over_nodes_where_that_can_be(new_training, complete):
+    for item in complete(new_training()).objects:
+        if not isinstance(item, WORKLOADS):
+            continue
+        spec = item.spec.template.spec
+        if isinstance(item, V1StatefulSet):
+            assert spec.topology_spread_constraints is None
+            continue
+        (spread,) = spec.topology_spread_constraints
+        assert (spread.topology_key, spread.when_unsatisfiable) == ("kubernetes.io/hostname", "ScheduleAnyway")
+        assert spread.label_selector.match_labels.items() <= item.spec.template.metadata.labels.items()
+        assert "shieldwall.dev/client" not in spread.label_selector.match_labels, "or each would be alone in it"
+
+
+def test_quantities_are_written_as_the_api_server_writes_them(new_training, complete):
+    resources = {"requests": {"cpu": "0.5", "memory": "1024Mi"}, "limits": {"memory": "2048Mi", "nvidia.com/gpu": 1}}
+    training = new_training(
+        {"clientTemplate": {"resources": resources}, "storage": {"model": "1024Gi", "server": "2048Mi"}}
+    )
+    settings = PlanSettings(proxy_resources=ContainerResources("0.010", "32Mi", "1024Mi"))
+    for item in complete(training, settings).objects:
+        if isinstance(item, V1Deployment):
+            spec = item.spec.template.spec
+            trainer, proxy = spec.containers[-1].resources, spec.init_containers[-1].resources
+            assert trainer.requests == {"cpu": "500m", "memory": "1Gi"}
+            assert trainer.limits == {"memory": "2Gi", "nvidia.com/gpu": "1"}
+            assert (proxy.requests, proxy.limits) == ({"cpu": "10m", "memory": "32Mi"}, {"memory": "1Gi"})
+        if isinstance(item, V1StatefulSet):
+            (claim,) = item.spec.volume_claim_templates
+            sizes = {"digits-server": "2Gi", "digits-aggregator": "1Ti"}
+            assert claim.spec.resources.requests == {"storage": sizes[item.metadata.name]}
 
 
 def test_a_region_cannot_be_selected_away(new_training, complete):

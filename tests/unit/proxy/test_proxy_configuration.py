@@ -100,13 +100,16 @@ def test_the_certificate_header_is_the_servers_own(name):
     manager = http(listener(Side.SERVER, name))
     assert manager["forward_client_cert_details"] == "SANITIZE_SET"
     assert manager["set_current_client_cert_details"] == {"uri": True, "cert": True}
-    (host,) = manager["route_config"]["virtual_hosts"]
-    assert host["request_headers_to_remove"] == ["x-forwarded-client-cert"]
 
 
 @pytest.mark.parametrize("name", SERVER_LISTENERS)
 def test_a_connection_does_not_outlive_its_certificate_for_long(name):
     assert http(listener(Side.SERVER, name))["common_http_protocol_options"]["max_connection_duration"] == "60s"
+
+
+def test_a_pod_leaves_a_connection_that_is_as_old():
+    (options,) = cluster(Side.CLIENT, "server")["typed_extension_protocol_options"].values()
+    assert options["common_http_protocol_options"]["max_connection_duration"] == "60s"
 
 
 @pytest.mark.parametrize(
@@ -176,7 +179,17 @@ def test_flower_never_sees_what_the_gate_found_out():
     for name in ("fleet", "runtime"):
         for route in route_list(listener(Side.SERVER, name)):
             if route.get("route", {}).get("cluster") == "superlink":
-                assert route["request_headers_to_remove"] == [routes.CLIENT_HEADER]
+                assert routes.CLIENT_HEADER in route["request_headers_to_remove"]
+
+
+@pytest.mark.parametrize(("side", "name"), ALL)
+def test_a_peers_certificate_is_shown_on_the_rounds_alone(side, name):
+    shown = [
+        each["match"]
+        for each in route_list(listener(side, name))
+        if "route" in each and "x-forwarded-client-cert" not in each["request_headers_to_remove"]
+    ]
+    assert shown == ([{"prefix": routes.ROUNDS_PREFIX}] if (side, name) == (Side.SERVER, "runtime") else [])
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
 import sys
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from shieldwall.contract.identity import Federation
 from shieldwall.contract.paths import Paths
@@ -42,6 +47,35 @@ def test_settings_come_from_policy_and_environment(container, monkeypatch):
     assert proxy.settings_of_this_container(Side.CLIENT) == Settings(
         Federation("example.org", "demo", "digits"), container, "127.3.0.2", "127.3.0.3", "digits-server", "127.3.0.1"
     )
+
+
+def put_leaf(container, life):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name, now = x509.Name([]), dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + life)
+    container.tls.mkdir(parents=True)
+    (container.tls / "tls.crt").write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+
+
+@pytest.mark.parametrize(
+    ("life", "longest"),
+    [
+        (dt.timedelta(hours=24, minutes=5), 60),
+        (dt.timedelta(hours=1, minutes=5), 60),
+        (dt.timedelta(seconds=64), 8),
+        (dt.timedelta(seconds=8), 5),
+    ],
+)
+def test_a_connection_is_shorter_than_what_is_left_of_a_leaf_at_its_renewal(container, life, longest):
+    put_leaf(container, life)
+    assert proxy.settings_of_this_container(Side.SERVER).max_connection == longest
+
+
+def test_without_a_readable_leaf_a_connection_lasts_a_minute(container):
+    assert proxy.settings_of_this_container(Side.SERVER).max_connection == 60
+    container.tls.mkdir(parents=True)
+    (container.tls / "tls.crt").write_text("nonsense")
+    assert proxy.settings_of_this_container(Side.SERVER).max_connection == 60
 
 
 def test_the_server_pod_needs_no_servers_name(container):

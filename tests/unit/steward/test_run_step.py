@@ -120,6 +120,16 @@ def test_too_many_runs_without_a_release_are_a_failure_that_says_why():
     assert (again.phase, again.start) == (Phase.FAILED, False)
 
 
+def test_another_policy_is_tried_as_if_none_had_failed_and_the_same_is_not():
+    """The image is in the policy: a new one is how people mend an app that raises."""
+    failed = TRAINING.model_copy(update={"current": None, "fruitless": FRUITLESS_RUNS, "not_before": NOW + 1e6})
+    failed = failed.model_copy(update={"policy_sha256": "a"})
+    assert step(failed.under("a"), seen()).phase is Phase.FAILED
+    mended = failed.under("b")
+    assert step(mended, seen()).phase is not Phase.FAILED
+    assert (mended.policy_sha256, mended.not_before, mended.runs) == ("b", 0.0, failed.runs)
+
+
 def test_a_release_makes_up_for_fruitless_runs():
     state = TRAINING.model_copy(update={"fruitless": FRUITLESS_RUNS - 1})
     assert step(state, seen(finished("failed"), released=1)).state.fruitless == 0

@@ -25,6 +25,7 @@ from shieldwall.contract.records import (
 from shieldwall.runtime.steward.api import Api
 from shieldwall.runtime.steward.office import Office
 
+AGGREGATOR = "spiffe://example.org/ns/demo/training/digits/aggregator"
 PULL = f"{routes.AUTHZ_PREFIX}/v1/fleet/pull-messages"
 PUSH = f"{routes.AUTHZ_PREFIX}{routes.FLEET_PUSH_MESSAGES}"
 
@@ -271,3 +272,52 @@ async def test_metrics_have_base_units_and_bounded_labels(http, world, berlin, o
     assert values['shieldwall_handshake_failures_total{cause="no-certificate",listener="fleet"}'] == "4.0"
     assert float(values['shieldwall_certificate_not_after_timestamp_seconds{client="berlin"}']) == world.now + 3600
     assert not [name for name in values if "madrid" in name or 'client="x"' in name]
+
+
+async def test_the_aggregators_certificate_is_seen_on_its_calls_about_rounds(http, world, office):
+    assert office.status().aggregator_serial is None
+    first, second = (world.certificate(f"{AGGREGATOR}", hours=hours) for hours in (1, 2))
+    for shown, path, body in ((first, routes.ROUNDS_OPEN, opened()), (second, routes.ROUNDS_CLOSE, record())):
+        headers = {"x-forwarded-client-cert": shown.xfcc}
+        assert (await http.post(path, content=body.model_dump_json(), headers=headers)).is_success
+        assert office.status().aggregator_serial == f"{shown.serial:x}"
+    assert office.status().aggregator_not_after == world.now + 7200
+
+
+async def test_what_is_not_the_aggregators_own_certificate_is_no_news(http, world, office, berlin):
+    own = world.certificate(AGGREGATOR).xfcc
+    forged = (
+        [],
+        [("x-forwarded-client-cert", berlin.xfcc)],
+        [("x-forwarded-client-cert", own), ("x-forwarded-client-cert", own)],
+        [("x-forwarded-client-cert", f"{own},{own}")],
+        [("x-forwarded-client-cert", f"URI={AGGREGATOR}")],
+        [("x-forwarded-client-cert", world.certificate(AGGREGATOR, world.identity("berlin")).xfcc)],
+    )
+    for headers in forged:
+        answer = await http.post(routes.ROUNDS_OPEN, content=opened().model_dump_json(), headers=headers)
+        assert answer.status_code == 200
+        assert office.status().aggregator_serial is None
+
+
+def test_the_status_names_the_policy_by_its_hash(world, tmp_path):
+    assert Office(world.policy(), tmp_path, "ab12").status().policy_sha256 == "ab12"
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"), [("3", "3.0"), ("0", "0.0"), ("", None), ("-1", None), ("x", None), ("9" * 10, None)]
+)
+async def test_leaves_that_a_signer_cannot_use_are_a_metric(http, world, told, shown):
+    headers = {routes.CLIENT_HEADER: world.identity("berlin"), routes.LEAF_FAILURES_HEADER: told}
+    await http.get(routes.SIGNER_OPEN_ROUND, headers=headers)
+    await http.get(routes.SIGNER_OPEN_ROUND, headers=headers | {routes.CLIENT_HEADER: "somebody"})
+    text = (await http.get(routes.METRICS_STEWARD)).text
+    lines = [line for line in text.splitlines() if line.startswith("shieldwall_client_leaf_failures_total")]
+    assert lines == ([f'shieldwall_client_leaf_failures_total{{client="berlin"}} {shown}'] if shown else [])
+
+
+def test_a_new_policy_forgives_what_the_books_say_of_failed_runs(world, tmp_path):
+    books = Office(world.policy(), tmp_path, "ab12")
+    books.remember(books.run.model_copy(update={"fruitless": 5}))
+    assert Office(world.policy(), tmp_path, "ab12").run.fruitless == 5
+    assert Office(world.policy(), tmp_path, "cd34").run.fruitless == 0

@@ -1,0 +1,206 @@
+"""A thousand generated trainings: the API server and our own reading of them say the same, and nothing crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import json
+import re
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from shieldwall.control.api.parse import parse_training
+from shieldwall.control.api.problems import InvalidTrainingError
+from shieldwall.control.api.schema import structural
+from shieldwall.control.api.spec import FederatedTrainingSpec
+
+from .conftest import replica, training
+
+pytestmark = pytest.mark.slow
+
+# No null: the API server drops it before anybody sees it. No text that JSON or YAML cannot carry.
+WORDS = (
+    "", "1", "None", "true", "24h", "a:b", "x" * 300, "../etc", "FedAvg", "Krum", "MultiKrum", "1Gi", "1.5Gi", "0.5",
+    "500m", "A", "-", "eu", "1h", "30d", "c0", "ümlaut", "a b", "Retain", "Delete", "RecordLevel", "Exists", "5e3",
+)  # fmt: skip
+TEXTS = st.sampled_from(WORDS)
+SCALARS = st.one_of(
+    TEXTS,
+    st.booleans(),
+    st.integers(-2, 20),
+    st.sampled_from([10**6, 10**12, 2**31, 2**53]),
+    st.sampled_from([0.0, 0.1, 0.5, 0.49, 1.0, 1.5, -0.1, 1e9, 1e300]),
+)
+VALUES = st.one_of(
+    SCALARS, SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(TEXTS.filter(bool), SCALARS, max_size=2)
+)
+
+RECONCILED = 50
+UNKNOWN = re.compile(r'unknown field "([^"]+)"')
+
+
+def every_path(schema, path=()):
+    if path:
+        yield path
+    for name, child in schema.get("properties", {}).items():
+        yield from every_path(child, (*path, name))
+    if "items" in schema:
+        yield from every_path(schema["items"], (*path, 0))
+
+
+PATHS = st.sampled_from(sorted(every_path(structural(FederatedTrainingSpec)), key=str))
+FITTING = {
+    ("aggregation", "rule"): st.sampled_from(
+        ["FedAvg", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum", "ClippedMean"]
+    ),
+    ("aggregation", "byzantine"): st.integers(0, 4),
+    ("aggregation", "beta"): st.sampled_from([0, 0.0, 0.1, 0.2, 0.4, 0.5, 1]),
+    ("aggregation", "select"): st.integers(1, 8),
+    ("aggregation", "maxNorm"): st.sampled_from([0.5, 1, 10.0]),
+    ("rounds", "minReplies"): st.integers(1, 12),
+    ("rounds", "fractionTrain"): st.sampled_from([0.3, 0.5, 1, 1.0]),
+    ("identity", "certificateTTL"): st.sampled_from(["1h", "59m", "60m", "720h", "721h", "24h"]),
+    ("suspend",): st.booleans(),
+    ("storage", "model"): st.sampled_from(["1Gi", "0", "2G", "1.5Gi", "1024Mi"]),
+    ("clients", 0, "nodeConfig", "x"): st.sampled_from(
+        [1, "a", True, 0.5, "it's", "a b", [], [1], {}, {"a": 1}, "x" * 257, "a\nb"]
+    ),
+    ("clients", 0, "resources", "requests", "cpu"): st.sampled_from(["500m", "0.5", "1", "2k"]),
+    ("clients", 0, "resources", "limits", "memory"): st.sampled_from(["1Gi", "1024Mi", "1073741824"]),
+    ("clients", 1, "name"): st.sampled_from(["c0", "other", "B", "a-b"]),
+    ("app", "config", "lr"): st.sampled_from([0.1, 1, "x", True, [], [1], {}, {"a": 1}, "x" * 4097]),
+    ("aggregatorTemplate", "nodeSelector", "disk"): st.sampled_from(["ssd", ""]),
+}  # fmt: skip
+CHANGES = st.one_of(
+    st.tuples(PATHS, VALUES),
+    *(st.tuples(st.just(path), values) for path, values in FITTING.items()),
+)
+
+
+def put(document, path, value):
+    for step, following in itertools.pairwise(path):
+        empty = [] if isinstance(following, int) else {}
+        if isinstance(document, list):
+            document.extend([{}] * (step + 1 - len(document)))
+            document = document[step]
+        elif isinstance(document, dict):
+            document = document.setdefault(step, empty)
+        if not isinstance(document, dict | list):
+            return
+    if isinstance(document, dict):
+        document[path[-1]] = value
+    elif isinstance(document, list):
+        document[:1] = [value]
+
+
+def told(space, document):
+    """What the API server says to ``kubectl apply --dry-run=server``: None, or its causes."""
+    query = "?dryRun=All&fieldValidation=Strict"
+    answer = None
+    try:
+        space.server.request("POST", space.path("federatedtrainings") + query, document)
+    except httpx.HTTPStatusError as error:
+        answer = error.response.json()
+    assert answer is None or answer["code"] in {400, 422}, answer
+    return answer
+
+
+def blamed(answer):
+    """The fields that the server finds fault with."""
+    fields = set()
+    for cause in answer.get("details", {}).get("causes", []):
+        # Of two entries with the same name it blames the second, we blame its name.
+        duplicate = cause["reason"] == "FieldValueDuplicate" and cause["field"].startswith("spec.clients[")
+        fields.add(f"{cause['field']}.name" if duplicate else cause["field"])
+    for field in UNKNOWN.findall(answer["message"]):  # when it cannot decode a document it gives no causes
+        # A map where a text should be has fields that nobody knows; we blame the map. Such a name may hold dots.
+        fields |= {field, field.rpartition(".")[0]}
+        fields |= {field.removesuffix(f".{word}") for word in WORDS if word}
+    return {normal(field) for field in fields}
+
+
+def normal(field):
+    """``spec.app.config["lr"]`` and ``spec.app.config[lr]`` as ``spec.app.config.lr``."""
+    return re.sub(r"\[[\"']?([^\]\"']*)[\"']?\]", r".\1", field)
+
+
+def test_what_one_refuses_the_other_refuses(space):
+    accepted = []
+
+    @given(changes=st.lists(CHANGES, min_size=0, max_size=3), clients=st.integers(1, 9))
+    @settings(
+        max_examples=1000, deadline=None, database=None, phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    def compare(changes, clients):
+        document = training(space, clients=clients, aggregation={})
+        for path, value in changes:
+            put(document["spec"], path, copy.deepcopy(value))
+        try:
+            parse_training(document)
+            problems = ()
+        except InvalidTrainingError as error:
+            problems = error.problems
+        answer = told(space, document)
+        spec = json.dumps(document["spec"])
+        assert (answer is None) == (not problems), f"{spec}\nserver: {answer}\nours: {problems}"
+        if answer is None:
+            accepted.append(document)
+        else:
+            ours = {normal(problem.field) for problem in problems}
+            assert ours & blamed(answer), f"{spec}\nserver: {answer}\nours: {problems}"
+
+    compare()
+    assert len(accepted) > 100
+
+
+@pytest.mark.timeout(300)
+async def test_what_is_accepted_is_reconciled(space):
+    specs = {}
+
+    @given(
+        changes=st.lists(st.one_of(*(st.tuples(st.just(p), v) for p, v in FITTING.items())), max_size=5),
+        clients=st.integers(3, 6),
+    )
+    @settings(max_examples=300, deadline=None, database=None, phases=[Phase.generate],
+              suppress_health_check=list(HealthCheck))  # fmt: skip
+    def collect(changes, clients):
+        document = training(space, clients=clients, aggregation={})
+        for path, value in changes:
+            put(document["spec"], path, copy.deepcopy(value))
+        key = json.dumps(document["spec"], sort_keys=True)
+        if len(specs) < RECONCILED and key not in specs and told(space, document) is None:
+            specs[key] = document["spec"]
+
+    collect()
+    assert len(specs) == RECONCILED
+    names = {f"t{index}" for index in range(RECONCILED)}
+    for name, spec in zip(sorted(names), specs.values(), strict=True):
+        space.apply(training(space, name=name) | {"spec": spec})
+    async with replica(space) as parts:
+        assert await busy(parts, space, names) == set()
+    for name, found in space.all("federatedtrainings").items():
+        stalled = next(each for each in found["status"]["conditions"] if each["type"] == "Stalled")
+        assert (found["status"]["observedGeneration"], stalled["status"]) == (1, "False"), (name, stalled)
+    made = space.all("statefulsets")
+    assert set(made) == {f"{name}-{part}" for name in names for part in ("server", "aggregator")}
+
+
+async def busy(parts, space, names, most=8):
+    """Pass after pass for each training until one writes nothing for it; says which still write after ``most``."""
+    for _ in range(most):
+        await parts.worker._lister.everything()
+        before = datetime.now(UTC)
+        for name in sorted(names):
+            await parts.reconciler.reconcile((space.name, name))
+        await asyncio.sleep(0.05)
+        written = {line.rsplit(" ", 1)[1] for line in await asyncio.to_thread(space.writes, before)}
+        names = {name for name in names if any(each == name or each.startswith(f"{name}-") for each in written)}
+        if not names:
+            break
+    return names

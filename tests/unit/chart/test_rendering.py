@@ -1,0 +1,269 @@
+"""What the chart makes of its values."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from shieldwall.control.cluster.kinds import OWNED
+from shieldwall.control.config import OperatorConfig
+
+pytestmark = pytest.mark.slow
+
+CI = Path(__file__).parents[3] / "charts" / "shieldwall" / "ci"
+MATRIX = sorted(CI.glob("*-values.yaml"))
+EACH = pytest.mark.parametrize("file", MATRIX, ids=[file.name.removesuffix("-values.yaml") for file in MATRIX])
+BASIC = {"get", "list", "watch", "create", "patch", "update", "delete"}
+
+
+def load(file):
+    return YAML(typ="safe").load(file) or {}
+
+
+def pods(objects):
+    for each in objects:
+        if each["kind"] == "Deployment":
+            yield each["spec"]["template"]["spec"]
+        elif each["kind"] == "Pod":
+            yield each["spec"]
+
+
+def config(objects):
+    return OperatorConfig.parse(YAML(typ="safe").load(objects.one("ConfigMap")["data"]["operator.yaml"]))
+
+
+def rights(role):
+    """(group, resource, verb, name) of every right; name is empty for all."""
+    return {
+        (group, resource, verb, name)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        for name in rule.get("resourceNames", [""])
+    }
+
+
+def operators(objects, kind):
+    """The rights of all roles of a kind that are the operator's, not people's."""
+    roles = [role for role in objects.all(kind) if not role["metadata"]["name"].endswith(("-edit", "-view"))]
+    return set().union(*(rights(role) for role in roles))
+
+
+@EACH
+def test_every_object_decodes_strictly_and_is_made_once(file, render, decode):
+    objects = render(load(file))
+    for each in objects:
+        decode(each)
+    names = [(each["kind"], each["metadata"].get("namespace"), each["metadata"]["name"]) for each in objects]
+    assert len(set(names)) == len(names)
+
+
+@EACH
+def test_every_pod_is_restricted(file, render):
+    for pod in pods(render(load(file))):
+        assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & set(pod)
+        assert pod["securityContext"]["runAsNonRoot"]
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert all(set(volume) <= {"name", "configMap", "emptyDir"} for volume in pod["volumes"])
+        for container in pod["containers"] + pod.get("initContainers", []):
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert security["readOnlyRootFilesystem"]
+            assert security["runAsNonRoot"]
+            assert security["privileged"] is False
+            assert container["resources"]["limits"]["memory"]
+
+
+@EACH
+def test_the_operator_can_read_the_file_it_is_given(file, render):
+    objects = render(load(file))
+    pod = objects.one("Deployment")["spec"]["template"]
+    settings = config(objects)
+    assert settings.operator_namespace == objects.one("Deployment")["metadata"]["namespace"]
+    assert settings.operator_labels.items() <= pod["metadata"]["labels"].items()
+    assert settings.operator_labels["app.kubernetes.io/component"] == "operator"
+    (container,) = pod["spec"]["containers"]
+    assert container["command"] + container["args"] == [
+        "shieldwall-operator", "--config", "/etc/shieldwall/operator.yaml",
+    ]  # fmt: skip
+    assert container["ports"] == [{"name": "metrics", "containerPort": settings.metrics_port, "protocol": "TCP"}]
+
+
+def test_the_defaults_of_the_chart_are_those_of_the_operator(render):
+    settings, plain = config(render()), OperatorConfig.parse({})
+    own = {"operator_namespace", "operator_labels", "leader_election"}
+    for field in set(OperatorConfig.model_fields) - own:
+        assert getattr(settings, field) == getattr(plain, field), field
+    assert settings.leader_election.model_copy(update={"lease_name": ""}) == plain.leader_election.model_copy(
+        update={"lease_name": ""}
+    )
+
+
+def test_what_the_values_say_reaches_the_operator(render):
+    settings = config(render(load(CI / "everything-values.yaml")))
+    assert settings.runtime_image.name == "mirror.example:5000/shieldwall/runtime:v2"
+    assert settings.runtime_image.pull_secrets == ("pull",)
+    assert settings.dns.cidrs == ("169.254.20.10/32", "fd00::10/128")
+    assert (settings.log_level, settings.log_format) == ("debug", "text")
+    assert settings.trust_domain == "fed.example"
+
+
+def test_a_digest_pins_the_image(render):
+    objects = render(load(CI / "everything-values.yaml"))
+    images = {container["image"] for pod in pods(objects) for container in pod["containers"]}
+    assert images == {f"mirror.example/shieldwall/operator:0.1.0@sha256:{'a' * 64}"}
+
+
+def test_a_changed_configuration_starts_new_pods(render):
+    def checksum(values):
+        template = render(values).one("Deployment")["spec"]["template"]
+        return template["metadata"]["annotations"]["checksum/config"]
+
+    assert checksum({}) == checksum({"replicas": 3})
+    assert len({checksum({}), checksum({"workers": 9}), checksum({"dns": {"cidrs": ["10.0.0.1/32"]}})}) == 3
+
+
+def test_pods_of_trainings_are_not_taken_for_the_operator(render):
+    """The metrics Service, the budget and the policy select by component; so do stewards."""
+    objects = render()
+    labels = objects.one("Deployment")["spec"]["selector"]["matchLabels"]
+    for kind, path in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")):
+        assert objects.one(kind)["spec"][path]["matchLabels"] == labels
+    assert objects.one("Service")["spec"]["selector"] == labels
+    assert labels.items() - objects.one("Pod")["metadata"]["labels"].items(), "the test's pod is no operator"
+
+
+def test_rights_of_the_whole_cluster(render):
+    objects = render({"rbac": {"aggregate": False}})
+    granted = rights(objects.one("ClusterRole"))
+    for kind in OWNED:
+        assert {verb for group, plural, verb, _ in granted if (group, plural) == (kind.group, kind.plural)} == BASIC
+    others = {right for right in granted if (right[0], right[1]) not in {(kind.group, kind.plural) for kind in OWNED}}
+    assert others == {
+        ("shieldwall.dev", "federatedtrainings", "list", ""),
+        ("shieldwall.dev", "federatedtrainings", "watch", ""),
+        ("shieldwall.dev", "federatedtrainings/status", "patch", ""),
+        ("shieldwall.dev", "federatedtrainings/finalizers", "update", ""),
+        ("", "pods", "list", ""),
+        ("", "pods", "patch", ""),
+        ("events.k8s.io", "events", "create", ""),
+    }
+    assert rights(objects.one("Role")) == {
+        ("coordination.k8s.io", "leases", "create", ""),
+        ("coordination.k8s.io", "leases", "get", "sw-shieldwall"),
+        ("coordination.k8s.io", "leases", "update", "sw-shieldwall"),
+        ("", "secrets", "create", ""),
+        ("", "secrets", "get", "shieldwall-root-ca"),
+    }
+    assert config(objects).leader_election.lease_name == "sw-shieldwall"
+
+
+def test_in_namespaced_mode_no_right_is_the_clusters(render):
+    objects = render(load(CI / "namespaced-values.yaml"))
+    assert not objects.all("ClusterRole")
+    assert not objects.all("ClusterRoleBinding")
+    everywhere = rights(render({"rbac": {"aggregate": False}}).one("ClusterRole"))
+    trainings = {role["metadata"]["namespace"]: rights(role) for role in objects.all("Role")}
+    own = trainings.pop("walls")
+    assert trainings == {"fed-a": everywhere, "fed-b": everywhere}
+    assert own == rights(render().one("Role"))
+    for binding in objects.all("RoleBinding"):
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "sw-shieldwall", "namespace": "walls"}]
+    assert {binding["metadata"]["namespace"] for binding in objects.all("RoleBinding")} == {"fed-a", "fed-b", "walls"}
+    (stewards,) = [
+        rule
+        for rule in objects.one("NetworkPolicy")["spec"]["egress"]
+        if {"protocol": "TCP", "port": 9444} in rule["ports"]
+    ]
+    assert stewards["to"][0]["namespaceSelector"]["matchExpressions"][0]["values"] == ["fed-a", "fed-b"]
+
+
+@pytest.mark.parametrize("namespaces", [[], ["fed-a"]], ids=["cluster", "namespaced"])
+def test_no_value_adds_a_right(render, values, namespaces):
+    """What the operator may do is what test_rbac sees it do, with the values that are the chart's own."""
+    most = {right[:3] for kind in ("ClusterRole", "Role") for right in operators(render(), kind)}
+    switched_on = {"rbac": dict.fromkeys(values["rbac"], True)}
+    for given in (switched_on, *(load(file) for file in MATRIX)):
+        objects = render(given | {"watchNamespaces": namespaces})
+        for kind in ("ClusterRole", "Role"):
+            assert {right[:3] for right in operators(objects, kind)} <= most
+
+
+def test_no_role_has_a_wildcard_or_may_escalate(render):
+    for file in MATRIX:
+        for role in render(load(file)).all("ClusterRole") + render(load(file)).all("Role"):
+            for group, resource, verb, _ in rights(role):
+                assert "*" not in {group, resource, verb}
+                assert verb not in {"bind", "escalate", "impersonate"}
+
+
+def test_people_may_not_write_status(render):
+    roles = [role for role in render().all("ClusterRole") if role["metadata"]["name"].endswith(("-edit", "-view"))]
+    written = {
+        resource for role in roles for _, resource, verb, _ in rights(role) if verb not in {"get", "list", "watch"}
+    }
+    assert written == {"federatedtrainings"}
+
+
+def test_two_replicas_have_a_budget_and_one_has_none(render):
+    assert render({"replicas": 2}).one("PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert not render({"replicas": 1}).all("PodDisruptionBudget")
+
+
+def test_without_a_lease_no_two_run_at_once(render):
+    assert render().one("Deployment")["spec"]["strategy"]["type"] == "RollingUpdate"
+    single = render(load(CI / "single-values.yaml")).one("Deployment")
+    assert (single["spec"]["replicas"], single["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_the_network_policy_closes_all_but_what_is_needed(render):
+    policy = render().one("NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    (way_in,) = policy["ingress"]
+    assert way_in["ports"] == [{"protocol": "TCP", "port": "metrics"}]
+    assert way_in["from"][0] == {"namespaceSelector": {"matchLabels": {"shieldwall.dev/monitoring": "true"}}}
+    assert "component" in str(way_in["from"][1]), "the pod of helm test"
+    ports = [{port["port"] for port in rule["ports"]} for rule in policy["egress"]]
+    assert ports == [{53}, {443, 6443}, {9444, 9445}]
+    assert "to" not in policy["egress"][1]
+    narrow = render(load(CI / "everything-values.yaml")).one("NetworkPolicy")["spec"]["egress"][1]
+    assert narrow["to"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_the_definition_is_the_projects(render, keep):
+    (made,) = render({"crds": {"enabled": True, "keep": keep}}).all("CustomResourceDefinition")
+    metadata = made["metadata"]
+    assert (metadata.get("annotations", {}).get("helm.sh/resource-policy") == "keep") is keep
+    committed = YAML(typ="safe").load(CI.parents[2] / "crds" / "shieldwall.dev_federatedtrainings.yaml")
+    assert made["spec"] == committed["spec"]
+    assert not render({"crds": {"enabled": False}}).all("CustomResourceDefinition")
+
+
+def test_alerts_can_be_left_out_and_link_to_their_pages(render):
+    rule = render(load(CI / "everything-values.yaml")).one("PrometheusRule")
+    alerts = {alert["alert"]: alert for group in rule["spec"]["groups"] for alert in group["rules"]}
+    assert "ShieldwallScoreDropped" not in alerts
+    page = "https://runbooks.example/shieldwall/ShieldwallNoLeader.md"
+    assert alerts["ShieldwallNoLeader"]["annotations"]["runbook_url"] == page
+    assert "runbook_url" not in str(render({"metrics": {"prometheusRule": {"enabled": True}}}).one("PrometheusRule"))
+
+
+def test_series_of_trainings_keep_their_own_namespace(render):
+    monitor = render(load(CI / "everything-values.yaml")).one("ServiceMonitor")
+    assert monitor["spec"]["endpoints"][0]["honorLabels"] is True
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+
+
+def test_no_policy_unless_asked_for(render):
+    assert not render().all("ValidatingAdmissionPolicy")
+    assert not render().all("ValidatingAdmissionPolicyBinding")
+
+
+def test_probes_ask_the_pages_that_the_operator_serves(render):
+    (container,) = render().one("Deployment")["spec"]["template"]["spec"]["containers"]
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}

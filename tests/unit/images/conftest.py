@@ -1,0 +1,7 @@
+import pytest
+from images.catalogue import ROOT
+
+
+@pytest.fixture(scope="session")
+def root():
+    return ROOT

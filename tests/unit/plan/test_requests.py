@@ -1,0 +1,116 @@
+import dataclasses
+import datetime as dt
+
+import pytest
+
+from shieldwall.control.plan import PlanSettings, build_plan
+from shieldwall.control.plan.certificates import next_deadline, subjects_of
+from shieldwall.control.plan.names import Names
+from shieldwall.control.plan.orders import Observed
+
+SETTINGS = PlanSettings()
+HOUR = dt.timedelta(hours=1)
+SECOND = dt.timedelta(seconds=1)
+EVERYBODY = {"digits-server-tls", "digits-aggregator-tls", *(f"digits-tls-site-{number}" for number in range(3))}
+
+
+def asking(new_training, **requests):
+    """A training with requests for renewal: a dot in a subject is written as two underscores."""
+    names = {subject.replace("__", "."): nonce for subject, nonce in requests.items()}
+    return new_training(annotations={f"renew.shieldwall.dev/{subject}": nonce for subject, nonce in names.items()})
+
+
+@pytest.fixture
+def ordered(shell, now, new_training):
+    """What is ordered of a settled training once something is asked for; the answer to it is observed next time."""
+    known = shell.settle(new_training())
+
+    def order(**requests):
+        nonlocal known
+        training = asking(new_training, **requests)
+        plan = build_plan(training, known, SETTINGS, now)
+        known = shell.fill(plan, known)
+        assert build_plan(training, known, SETTINGS, now).complete, "a request is answered once"
+        assert {each.reason for each in plan.certificates} <= {"Requested"}
+        return {each.secret for each in plan.certificates}
+
+    return order
+
+
+def test_a_request_renews_whom_it_names_once(ordered):
+    assert ordered(**{"client__site-1": "a"}) == {"digits-tls-site-1"}
+    assert ordered(**{"client__site-1": "a"}) == set()
+    assert ordered(**{"client__site-1": "b"}) == {"digits-tls-site-1"}
+    assert ordered(server="a", aggregator="a", **{"client__site-1": "b"}) == {
+        "digits-server-tls",
+        "digits-aggregator-tls",
+    }
+
+
+def test_a_request_for_all_renews_everybody_once(ordered):
+    assert ordered(all="2026-03-01") == EVERYBODY
+    assert ordered(all="2026-03-01") == set()
+    assert ordered(all="2026-03-01", server="x") == {"digits-server-tls"}
+    assert ordered(all="2026-03-02", server="x") == EVERYBODY
+
+
+def test_a_request_that_is_taken_back_renews_nobody(ordered):
+    assert ordered(all="a", server="x") == EVERYBODY
+    assert ordered(server="x") == set()
+    assert ordered(all="a") == set()
+    assert ordered() == set()
+
+
+def test_whatever_is_issued_answers_what_is_asked_for_then(shell, new_training, now):
+    training = asking(new_training, all="a", server="b")
+    plan = build_plan(training, Observed(), SETTINGS, now)
+    assert {order.secret: order.request for order in plan.certificates} == {
+        secret: "a|b" if secret == "digits-server-tls" else "a|" for secret in EVERYBODY
+    }
+    assert {order.reason for order in plan.certificates} == {"Missing"}
+    late = now + 17 * HOUR
+    known = shell.settle(training)
+    assert build_plan(training, known, SETTINGS, now).complete
+    renewal = build_plan(asking(new_training, all="c"), known, SETTINGS, late).certificates
+    assert {order.reason for order in renewal} == {"RenewalDue"}
+    assert {order.request for order in renewal} == {"c|"}
+
+
+def test_leaves_are_named_by_what_they_are_asked_for_by(new_training):
+    assert subjects_of(new_training(), Names("digits")) == {
+        "digits-server-tls": "server",
+        "digits-aggregator-tls": "aggregator",
+        **{f"digits-tls-site-{number}": f"client.site-{number}" for number in range(3)},
+    }
+
+
+def test_at_the_next_deadline_something_is_due_and_not_before(new_training, shell, now):
+    training = new_training(clients=20)
+    known = shell.settle(training)
+    when = next_deadline(training, SETTINGS, known, now)
+    assert now + 13 * HOUR < when < now + 16 * HOUR
+    assert build_plan(training, known, SETTINGS, when - SECOND).complete
+    assert not build_plan(training, known, SETTINGS, when).complete
+    late = next_deadline(training, SETTINGS, known, when)
+    assert late > when, "what is due already is no deadline"
+
+
+def test_deadlines_lie_ahead_though_a_leaf_ends_with_its_issuer(new_training, shell, now):
+    training = new_training()
+    known = shell.settle(training)
+    known = dataclasses.replace(known, issuer=shell.new_issuer(now, 80 * HOUR))
+    late = now + 70 * HOUR
+    known = shell.fill(build_plan(training, known, SETTINGS, late), known, late)
+    assert build_plan(training, known, SETTINGS, late + 9 * HOUR).complete
+    assert next_deadline(training, SETTINGS, known, late + 9 * HOUR) == now + 80 * HOUR
+    assert not build_plan(training, known, SETTINGS, now + 80 * HOUR).complete
+    assert next_deadline(training, SETTINGS, known, now + 80 * HOUR) is None
+
+
+def test_leaves_that_nobody_wants_any_more_have_no_deadline(new_training, shell, now):
+    known = shell.settle(new_training())
+    leaf = known.leaves["digits-tls-site-0"]
+    alone = dataclasses.replace(known, leaves={"digits-tls-gone": leaf}, trust=None)
+    end = known.issuer.not_valid_after_utc
+    assert next_deadline(new_training(), SETTINGS, alone, now) == end
+    assert next_deadline(new_training(), SETTINGS, Observed(), now) is None
