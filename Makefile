@@ -1,10 +1,10 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint unit slow bench lock generate format e2e clean
+.PHONY: help setup tools demo test lint unit slow long bench lock generate format e2e cluster-up cluster-down clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
 help: ## Show this menu
-	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: ## Make .venv from the hashed lock (done by the others when needed)
 	@.ci/setup
@@ -14,31 +14,58 @@ demo: setup ## The same training without protection, under attack, and without a
 
 test: lint unit slow ## Every check that needs no cluster of pods
 
-lint: setup ## ruff, mypy --strict, import contracts, generated files current
+lint: setup tools ## ruff, mypy --strict, import contracts, generated files current, the chart
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m shieldwall.control.api.crd --check crds/shieldwall.dev_federatedtrainings.yaml
+	.ci/lint-chart
 
 unit: setup ## Unit tests
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow and not cluster"
 
-slow: setup ## Tests with the real Envoy and Flower as processes on loopback
-	$(BIN)/pytest -m slow --timeout 600
+tools: ## Build the programs that tests run as real ones: etcd, Kubernetes, Helm, kwok (needs Go; minutes the first time)
+	@.ci/tools
 
-bench: setup ## Benchmarks, as ratios against a peer in one run
+slow: setup tools ## Tests with a real API server, and with the real Envoy and Flower as processes on loopback
+	@.ci/e2e-packages nftables iproute2 util-linux
+	$(BIN)/pytest -m slow --timeout 600 --numprocesses 3 --dist loadfile # they wait more than they compute
+
+e2e: setup ## The end-to-end suite in a real cluster, made here of processes (root, Debian 12), or in that of E2E_KUBECONFIG
+	@.ci/e2e
+
+cluster-up: setup ## A real one-node cluster with the images loaded; prints KUBECONFIG
+	@.ci/e2e up
+
+cluster-down: setup ## End that cluster
+	@.ci/e2e down
+
+long: setup ## Ten minutes of a training whose certificates live a minute
+	SHIELDWALL_LONG=1 $(BIN)/pytest tests/e2e_local/test_short_leaves.py --timeout 1500
+
+bench: setup tools ## Benchmarks, as ratios against a peer in one run
 	$(BIN)/python benchmarks/round_time.py
+	$(BIN)/python benchmarks/operator_scale.py
 
-generate: setup ## Write the generated files (CRD)
+generate: setup ## Write the generated files (CRD, and the chart's copy of it)
 	$(BIN)/python -m shieldwall.control.api.crd crds/shieldwall.dev_federatedtrainings.yaml
+	cp crds/*.yaml charts/shieldwall/files/crds/
 
 format: setup ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: ## Write requirements.lock anew from pyproject.toml (needs uv)
-	uv pip compile --quiet --extra dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements.lock pyproject.toml
+LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+LOCK_LIKE := $(LOCK) --constraint requirements.lock
+
+lock: ## Write requirements.lock and those of the images anew (needs uv)
+	$(LOCK) --extra dev --output-file requirements.lock pyproject.toml
+	$(LOCK_LIKE) --extra control --output-file images/operator/requirements.lock pyproject.toml
+	$(LOCK_LIKE) --extra runtime --no-emit-package uv --output-file images/runtime/requirements.lock pyproject.toml
+	$(LOCK_LIKE) --no-emit-package numpy --output-file examples/digits/requirements.lock examples/digits/requirements.in
+	$(LOCK_LIKE) --output-file images/build/requirements.lock images/build/requirements.in
+	$(LOCK) --output-file tests/harness/analyzer/requirements.lock tests/harness/analyzer/requirements.in
 
 clean: ## Remove what was made here, the environment too
 	rm -rf .venv demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

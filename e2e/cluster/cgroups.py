@@ -1,0 +1,62 @@
+"""The cgroups that hold the cluster's pods, in cgroup v1 and v2."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT: Final = Path("/sys/fs/cgroup")
+_CONTROLLERS: Final = ("cpu", "cpuset", "io", "memory", "pids")
+_OF_CPUSETS: Final = ("cpuset.cpus", "cpuset.mems")
+
+
+def create(name: str, root: Path = ROOT) -> None:
+    """Make the group in every hierarchy, so that the kubelet may take it as the root of its own."""
+    if unified := _is_unified(root):
+        _delegate(root)
+    for hierarchy in _hierarchies(root):
+        group = hierarchy / name
+        group.mkdir(exist_ok=True)
+        for each in _OF_CPUSETS:  # v1 admits no process to a group without them, and children do not inherit them
+            if not unified and (hierarchy / each).exists():
+                (group / each).write_text((hierarchy / each).read_text(encoding="ascii"), encoding="ascii")
+
+
+def removed(name: str, root: Path = ROOT) -> bool:
+    """Remove the group and those below it; False while the kernel keeps one, since a process in it still dies."""
+    for hierarchy in _hierarchies(root):
+        group = hierarchy / name
+        below = [path for path in group.rglob("*") if path.is_dir()] if group.exists() else []
+        try:
+            for each in sorted(below, reverse=True):  # children first
+                each.rmdir()
+            with suppress(FileNotFoundError):
+                group.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+    return True
+
+
+def _delegate(root: Path) -> None:
+    offered = (root / "cgroup.controllers").read_text(encoding="ascii").split()
+    wanted = " ".join(f"+{each}" for each in _CONTROLLERS if each in offered)
+    (root / "cgroup.subtree_control").write_text(wanted, encoding="ascii")
+
+
+def _is_unified(root: Path) -> bool:
+    return (root / "cgroup.controllers").exists()
+
+
+def _hierarchies(root: Path) -> Iterator[Path]:
+    """Version 1 has a folder for each; version 2 is one."""
+    if _is_unified(root):
+        yield root
+    else:
+        yield from (path for path in sorted(root.iterdir()) if path.is_dir())

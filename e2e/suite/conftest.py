@@ -1,0 +1,138 @@
+"""One installation of the chart for the whole suite, and a namespace for each module.
+
+``E2E_KUBECONFIG`` names the cluster; without it, it is the one that ``make cluster-up`` made, with its images. Another
+cluster fetches them from ``E2E_REGISTRY``, as ``$E2E_REGISTRY/operator:VERSION`` and so on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cluster.cluster import DEFAULT, Cluster
+from images.catalogue import CATALOGUE
+
+from .documents import namespace
+from .helm import Helm
+from .kubectl import Kubectl, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+SYSTEM = "shieldwall-system"
+
+
+@dataclass(frozen=True)
+class Images:
+    """What pods run."""
+
+    operator: str
+    runtime: str
+    digits: str
+    attacker: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """The cluster."""
+
+    kubectl: Kubectl
+    helm: Helm
+    images: Images
+    node: Cluster | None
+    """The one-node cluster of ``e2e/cluster``, whose node may be hurt; None for any other."""
+
+    @property
+    def own(self) -> bool:
+        """Whether it is that cluster."""
+        return self.node is not None
+
+
+def _tool(name: str) -> Path:
+    found = subprocess.run([ROOT / ".ci" / "tools", "--path", name], capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())
+
+
+def _tags() -> dict[str, str]:
+    registry = os.environ.get("E2E_REGISTRY")
+    return {
+        image.name: f"{registry}/{image.name}:{image.tag.rpartition(':')[2]}" if registry else image.tag
+        for image in CATALOGUE
+    }
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    given = os.environ.get("E2E_KUBECONFIG")
+    node = None if given else Cluster(DEFAULT)
+    kubeconfig = Path(given) if given else node.kubeconfig
+    tags = _tags()
+    images = Images(tags["operator"], tags["runtime"], tags["digits"], tags["digits-attacker"])
+    return Site(Kubectl(_tool("kubectl"), kubeconfig), Helm(_tool("helm"), kubeconfig, SYSTEM), images, node)
+
+
+@pytest.fixture(scope="session")
+def release(site: Site) -> Iterator[Helm]:
+    """The chart, installed as its README says, with this suite's images."""
+    site.kubectl.apply(namespace(SYSTEM))
+    site.helm.install(site.images.operator, site.images.runtime)
+    yield site.helm
+    if site.own:
+        return  # the whole cluster goes
+    site.helm.uninstall()
+    site.kubectl.delete("namespace", SYSTEM, seconds=120)
+
+
+@pytest.fixture(scope="module")
+def kubectl(site: Site, release: Helm, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """kubectl in a namespace of the module's own, which enforces the restricted standard."""
+    with space(site, request) as inside:
+        yield inside
+
+
+@contextmanager
+def space(site: Site, request: pytest.FixtureRequest, suffix: str = "") -> Iterator[Kubectl]:
+    """A namespace named after the module; what is found in it is kept when one of the module's tests failed."""
+    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-") + suffix
+    site.kubectl.apply(namespace(name))
+    inside = site.kubectl.inside(name)
+    eventually(lambda: inside.get("serviceaccount", "default"), 30)
+    failed = request.session.testsfailed
+    yield inside
+    if request.session.testsfailed > failed:
+        leave_evidence(inside, name)
+    site.kubectl.delete("namespace", name, "--wait=false")
+
+
+def leave_evidence(kubectl: Kubectl, name: str) -> None:
+    """What somebody who was not there needs, in a folder of this name."""
+    directory = ROOT / "e2e" / "evidence" / name
+    directory.mkdir(parents=True, exist_ok=True)
+    for kind in ("federatedtrainings", "pods", "events"):
+        (directory / f"{kind}.yaml").write_text(kubectl("get", kind, "-o", "yaml"))
+    for pod in kubectl.all("pods"):
+        name = pod["metadata"]["name"]
+        try:
+            log = kubectl("logs", name, "--all-containers", "--prefix", "--tail=2000")
+        except Exception as error:  # noqa: BLE001  # a pod without logs must not hide the others'
+            log = str(error)
+        (directory / f"{name}.log").write_text(log)
+
+
+@pytest.fixture(scope="session")
+def report() -> Iterator[Callable[[str, object], None]]:
+    """Figures that the suite found, printed at the end and kept beside the evidence."""
+    figures: dict[str, object] = {}
+    yield lambda name, value: figures.update({name: value})
+    if figures:
+        sys.__stdout__.write(f"\nfigures: {json.dumps(figures, indent=1)}\n")
+        (ROOT / "e2e" / "evidence").mkdir(exist_ok=True)
+        (ROOT / "e2e" / "evidence" / "figures.json").write_text(json.dumps(figures, indent=1))

@@ -1,0 +1,35 @@
+"""The node of the suite's own cluster, from the outside: its containers are processes of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+
+def main_process(pod: dict[str, Any], container: str) -> int:
+    """Process id, on this machine, of a running container's first process. Raises LookupError."""
+    statuses = [*pod["status"]["containerStatuses"], *pod["status"].get("initContainerStatuses", [])]
+    whole = next(each["containerID"] for each in statuses if each["name"] == container)
+    identifier = whole.rpartition("/")[2]
+    found = [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cgroup") if _holds(path, identifier)]
+    if not found:
+        raise LookupError(f"no process of container {container} ({identifier})")
+    return min(found, key=_started)
+
+
+def kill_container(pod: dict[str, Any], container: str) -> None:
+    """What an out-of-memory kill does: SIGKILL to its first process, which takes all others with it."""
+    os.kill(main_process(pod, container), signal.SIGKILL)
+
+
+def _holds(cgroup: Path, identifier: str) -> bool:
+    try:
+        return identifier in cgroup.read_text(encoding="ascii")
+    except OSError:  # it has ended
+        return False
+
+
+def _started(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])

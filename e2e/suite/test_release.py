@@ -1,0 +1,90 @@
+"""The chart goes and comes back, and is upgraded, while a training runs."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from io import BytesIO
+
+import pytest
+
+from .conftest import ROOT
+from .documents import digits
+from .kubectl import eventually
+from .test_renewal import restarts
+
+
+@pytest.fixture(scope="module")
+def training(site, kubectl):
+    kubectl.apply(digits(site.images.digits, 3, 500))
+    eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180)
+
+
+def resources(kubectl):
+    """By name: what would change if somebody wrote."""
+    kinds = "statefulsets,deployments,configmaps,secrets,networkpolicies,services"
+    return {
+        (each["kind"], each["metadata"]["name"]): (each["metadata"]["uid"], each["metadata"].get("generation"))
+        for each in kubectl.all(kinds, "shieldwall.dev/training=digits")
+    }
+
+
+@pytest.mark.timeout(400)
+def test_without_the_operator_training_goes_on_and_the_next_one_adopts_it(site, kubectl, release, training):
+    before, runs = resources(kubectl), restarts(kubectl)
+    release.uninstall()
+    try:
+        assert kubectl.get("ft", "digits"), "the CustomResourceDefinition is kept, and trainings with it"
+        rounds = lambda: kubectl.run(  # noqa: E731
+            "digits-aggregator-0", "aggregator", "sh", "-c", "wc -l < /var/lib/shieldwall/model/ledger.jsonl"
+        )
+        first = int(rounds())
+        eventually(lambda: int(rounds()) > first + 1, 90)
+        told = kubectl.status("digits")["round"]
+    finally:
+        release.install(site.images.operator, site.images.runtime)
+    eventually(lambda: kubectl.status("digits")["round"] > told, 60)
+    assert resources(kubectl) == before, "adopted as it was"
+    assert restarts(kubectl) == runs
+
+
+@pytest.mark.timeout(600)
+def test_an_upgrade_of_the_chart_restarts_nothing_of_a_training(site, kubectl, release, training, tmp_path):
+    system = site.kubectl.inside(release.namespace)
+    release.install(site.images.operator, site.images.runtime, first_chart(tmp_path), "podAnnotations.chart=first")
+    assert annotations(system) == {"first"}
+    number = kubectl.status("digits")["round"]
+    eventually(lambda: kubectl.status("digits")["round"] > number, 90)
+    before, runs = resources(kubectl), restarts(kubectl)
+    release.install(site.images.operator, site.images.runtime)
+    assert annotations(system) == {None}, "the operator's pods are new"
+    number = kubectl.status("digits")["round"]
+    eventually(lambda: kubectl.status("digits")["round"] > number + 1, 90)
+    assert resources(kubectl) == before
+    assert restarts(kubectl) == runs
+
+
+def annotations(system):
+    """What each pod of the operator that stays says of its chart."""
+    pods = system.all("pods", "app.kubernetes.io/component=operator")
+    stay = [pod["metadata"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+    return {metadata.get("annotations", {}).get("chart") for metadata in stay}
+
+
+def first_chart(directory):
+    """The chart as it was when this suite was first there; where history does not reach back, the last commit's."""
+    log = ["git", "log", "--diff-filter=A", "--format=%H", "--", "e2e/suite/test_release.py"]
+    known = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    archive = subprocess.run(
+        ["git", "archive", known[-1] if known else "HEAD", "charts/shieldwall"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    ).stdout
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(directory)  # noqa: S202  # our own commit
+    return directory / "charts" / "shieldwall"
+
+
+def test_the_charts_own_test_passes(release):
+    assert "Succeeded" in release.test()
