@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from harness.apiserver import ApiServer
+from harness.chart import operator_kubeconfig
 from harness.controller_manager import ControllerManager
 from ruamel.yaml import YAML
 
@@ -179,11 +180,16 @@ class Clock:
         return datetime.now(UTC) + self.ahead
 
 
+def rights(space: Space, config: dict[str, Any]) -> Path:
+    """The kubeconfig of an operator that has the rights of the chart, and no others."""
+    return operator_kubeconfig(space.server, config["operatorNamespace"], tuple(config["watchNamespaces"]))
+
+
 @asynccontextmanager
 async def replica(space: Space, clock: Callable[[], datetime] | None = None, **more: Any):
     """The operator's parts in this process, not yet at work."""
     config = OperatorConfig.model_validate_json(json.dumps(space.config(**more)))
-    kubeconfig = await asyncio.to_thread(space.server.kubeconfig)
+    kubeconfig = await asyncio.to_thread(rights, space, json.loads(config.model_dump_json(by_alias=True)))
     options = {"clock": clock} if clock is not None else {}
     async with wire(config, await connect(kubeconfig), "replica-of-a-test", **options) as parts:
         yield parts
@@ -229,10 +235,11 @@ def operator(
     """The operator as a process of its own; its log is ``operator.log``."""
     directory.mkdir(parents=True, exist_ok=True)
     file = directory / "operator.yaml"
-    file.write_text(json.dumps(config if config is not None else space.config(**more)))
+    config = config if config is not None else space.config(**more)
+    file.write_text(json.dumps(config))
     command = [
         Path(sys.executable).parent / "shieldwall-operator",
-        "--config", file, "--kubeconfig", kubeconfig or space.server.kubeconfig(),
+        "--config", file, "--kubeconfig", kubeconfig or rights(space, config),
     ]  # fmt: skip
     environment = {**os.environ, "POD_NAME": directory.name}
     with (directory / "operator.log").open("wb") as log:

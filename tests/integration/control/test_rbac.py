@@ -5,18 +5,17 @@ from __future__ import annotations
 import copy
 import json
 import re
-import subprocess
 import time
 from datetime import UTC, datetime
 
 import pytest
 from harness.apiserver import ApiServer
+from harness.chart import grant, rendered
 from harness.controller_manager import ControllerManager
 from harness.crds import install_crds
-from harness.tools import binary
 from ruamel.yaml import YAML
 
-from .conftest import CRD, ROOT, Space, eventually, operator, training
+from .conftest import CRD, Space, eventually, operator, training
 from .test_objects import OBJECTS
 
 pytestmark = pytest.mark.slow
@@ -64,12 +63,6 @@ REFUSED = re.compile(
 )
 
 
-def rendered(*options):
-    command = [binary("helm"), "template", "sw", ROOT / "charts" / "shieldwall", "--namespace", HOME, *options]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return [document for document in YAML(typ="safe").load_all(text) if document]
-
-
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 
 
@@ -93,15 +86,8 @@ def install(server, documents):
     config = None
     for document in documents:
         kind, metadata = document["kind"], document["metadata"]
-        if "test" in metadata["name"]:
-            continue
-        if kind == "ServiceAccount":
-            server.request("PATCH", f"/api/v1/namespaces/{HOME}/serviceaccounts/{metadata['name']}", document)
-        elif kind in {"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}:
-            scope = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-            path = f"{RBAC}{scope}/{kind.lower()}s/{metadata['name']}"
-            server.request("PATCH", path, document)
-        elif kind == "ConfigMap":
+        grant(server, document)
+        if kind == "ConfigMap" and "test" not in metadata["name"]:
             config = YAML(typ="safe").load(next(iter(document["data"].values())))
     return config
 
@@ -209,7 +195,7 @@ def kubeconfig(server):
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("options", [(), ("--set", "watchNamespaces={fed}")], ids=["all namespaces", "one namespace"])
 def test_the_rights_are_enough_and_no_more(guarded, tmp_path, options):
-    documents = rendered(*options)
+    documents = rendered("sw", HOME, *options)
     config = install(guarded, documents) | {"metricsPort": 0, "relistSeconds": 3600}
     space = Space(guarded, "fed")
     guarded.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases")
@@ -264,7 +250,7 @@ def asked(space, log):
 @pytest.mark.timeout(120)
 def test_each_right_that_no_audit_shows_is_asked_for(guarded, tmp_path):
     """The operator begins without them, and is given those that it is refused, until it has made everything."""
-    documents = rendered()
+    documents = rendered("sw", HOME)
     config = install(guarded, without(documents, UNSEEN)) | {"metricsPort": 0, "relistSeconds": 3600}
     space, log, given = Space(guarded, "fed"), tmp_path / "op" / "operator.log", set()
     guarded.request("DELETE", f"/apis/coordination.k8s.io/v1/namespaces/{HOME}/leases")
