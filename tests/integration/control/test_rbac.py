@@ -76,7 +76,7 @@ def withdraw(server, documents):
         path = f"{RBAC}{scope}/{kind.lower()}s"
         for item in server.request("GET", path)["items"]:
             name = item["metadata"]["name"]
-            if name.startswith("sw-shieldwall") and (kind, name) not in kept:
+            if "sw-shieldwall" in name and (kind, name) not in kept:
                 server.request("DELETE", f"{path}/{name}")
 
 
