@@ -41,8 +41,8 @@ cluster-up: setup ## A real one-node cluster with the images loaded; prints KUBE
 cluster-down: setup ## End that cluster
 	@.ci/e2e down
 
-long: setup ## Ten minutes of a training whose certificates live a minute
-	SHIELDWALL_LONG=1 $(BIN)/pytest tests/e2e_local/test_short_leaves.py --timeout 1500
+long: setup tools ## Ten minutes of a training whose certificates live a minute; all of a thousand generated trainings
+	SHIELDWALL_LONG=1 $(BIN)/pytest tests/e2e_local/test_short_leaves.py tests/integration/control/test_differential.py --timeout 1500
 
 bench: setup tools ## Benchmarks, as ratios against a peer in one run
 	$(BIN)/python benchmarks/round_time.py

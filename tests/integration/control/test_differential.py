@@ -6,6 +6,7 @@ import asyncio
 import copy
 import itertools
 import json
+import os
 import re
 from datetime import UTC, datetime
 
@@ -40,6 +41,8 @@ VALUES = st.one_of(
     SCALARS, SCALARS, st.lists(SCALARS, max_size=2), st.dictionaries(TEXTS.filter(bool), SCALARS, max_size=2)
 )
 
+RECONCILED = None if os.environ.get("SHIELDWALL_LONG") else 60
+"""How many of the accepted; all of them take minutes."""
 UNKNOWN = re.compile(r'unknown field "([^"]+)"')
 
 
@@ -164,6 +167,7 @@ async def test_what_one_refuses_the_other_refuses_and_the_rest_is_reconciled(spa
     accepted = await asyncio.to_thread(compared, space)
     specs = {json.dumps(each["spec"], sort_keys=True): each["spec"] for each in accepted}
     assert len(specs) > 100
+    specs = dict(list(specs.items())[:RECONCILED])
     names = [f"t{index}" for index in range(len(specs))]
     for name, spec in zip(names, specs.values(), strict=True):
         await asyncio.to_thread(space.apply, training(space, name=name) | {"spec": spec})
