@@ -314,4 +314,4 @@ _LONGEST_SENTENCE: Final = 900
 
 
 def _trouble(error: HeldError | ApiError) -> Trouble:
-    return Trouble(error.reason if isinstance(error, HeldError) else "ApiError", str(error)[:_LONGEST_SENTENCE])
+    return Trouble(error.reason if isinstance(error, HeldError) else error.trouble, str(error)[:_LONGEST_SENTENCE])
