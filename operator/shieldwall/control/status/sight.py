@@ -46,8 +46,6 @@ class Sight:
     observed: Observed
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     """By name of the StatefulSet or Deployment."""
-    regions: frozenset[str] = frozenset()
-    """Regions of the nodes that client pods run on."""
     steward: StewardSight | None = None
     """None while it has never answered."""
     trouble: Trouble | None = None
