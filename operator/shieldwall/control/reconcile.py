@@ -258,6 +258,7 @@ class Reconciler:
             plan=known.plan,
             observed=observed,
             workloads=workloads,
+            policies=self._store.policies.get(training.namespace, ()),
             steward=self._stewards.sight(key),
             trouble=trouble,
             retrying=retrying,
