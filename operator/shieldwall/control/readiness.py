@@ -110,10 +110,8 @@ def _word(code: str | None) -> str:
     """What an answer of this code means for a watch."""
     if code is None:
         return "not begun"
-    if not code.isdecimal():
-        return code
-    status = HTTPStatus(int(code))
-    return _MISSING_KIND if status is HTTPStatus.NOT_FOUND else status.phrase.lower()
+    known = {str(status.value): status.phrase.lower() for status in HTTPStatus}
+    return _MISSING_KIND if code == str(HTTPStatus.NOT_FOUND.value) else known.get(code, code)
 
 
 async def attend(readiness: Readiness, api: Api) -> None:

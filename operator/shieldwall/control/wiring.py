@@ -115,3 +115,4 @@ async def wire(  # noqa: PLR0913  # what is another in tests
         finally:
             queue.close()
             await stewards.close()
+            await login.close()

@@ -82,6 +82,12 @@ def test_without_any_right_the_first_few_are_named():
     )
 
 
+@pytest.mark.parametrize(("code", "word"), [("401", "unauthorized"), ("599", "599"), ("unreachable", "unreachable")])
+def test_any_answer_has_a_word(code, word):
+    world = World().open("Secret")
+    assert world.hear(Request("watch", "Secret", code)) == (f"watch of secrets: {word}",)
+
+
 def test_a_kind_that_is_not_there_is_told_by_its_definition():
     world = World().open("FederatedTraining")
     told = "watch of federatedtrainings: not found: is its CustomResourceDefinition installed?"

@@ -55,6 +55,11 @@ class KopfLogin:
             self._known = headers, kopf.AiohttpSession(server=self._connection.server, aiohttp_session=session)
         return self._known[1]
 
+    async def close(self) -> None:
+        """Close the session where kopf has not: it forgets one that it was given and never used."""
+        if self._known is not None:
+            await self._known[1].aiohttp_session.close()
+
     async def _listen(
         self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
