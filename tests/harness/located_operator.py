@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def wire_locally(config: OperatorConfig, connection: Connection, identity: str) -> AsyncIterator[Wiring]:
+async def wire_locally(
+    config: OperatorConfig, connection: Connection, identity: str, *, patience: float
+) -> AsyncIterator[Wiring]:
     """A replica that asks the API server for the address of each server pod."""
     with httpx.Client(base_url=connection.server, verify=connection.ssl_context, trust_env=False, timeout=3) as http:
 
@@ -36,7 +38,7 @@ async def wire_locally(config: OperatorConfig, connection: Connection, identity:
             status = http.get(pod).raise_for_status().json()["status"]
             return replace(usual, address=status["podIP"])
 
-        async with wire(config, connection, identity, locate=locate) as parts:
+        async with wire(config, connection, identity, locate=locate, patience=patience) as parts:
             yield parts
 
 

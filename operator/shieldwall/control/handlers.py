@@ -14,8 +14,8 @@ from shieldwall.control.plan.labels import TRAINING_LABEL
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from shieldwall.control.cluster.connection import Connection
     from shieldwall.control.cluster.kinds import Kind
+    from shieldwall.control.cluster.kopf_session import KopfLogin
     from shieldwall.control.cluster.store import Key, Store
     from shieldwall.control.workqueue import WorkQueue
 
@@ -26,14 +26,14 @@ _BACKOFFS: Final = (1, 1, 2, 3, *[5] * 20)
 """Seconds between tries of a watch; kopf's own grow to 21, in which nothing is seen of a server that is back."""
 
 
-def registry_of(connection: Connection, store: Store, queue: WorkQueue[Key]) -> kopf.OperatorRegistry:
+def registry_of(way: KopfLogin, store: Store, queue: WorkQueue[Key]) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
     doubt = _doubting(store)
 
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401  # kopf's keyword arguments
-        return await connection.for_kopf()
+    async def login(**_: Any) -> kopf.AiohttpSession:  # noqa: ANN401  # kopf's keyword arguments
+        return await way.session()
 
     # on.event writes nothing to the object; all else of kopf's does.
     @kopf.on.event(TRAINING.group, TRAINING.version, TRAINING.plural, registry=registry)

@@ -21,6 +21,7 @@ from shieldwall.control.cluster.leadership import Seat, Terms, lead, resign
 from shieldwall.control.config import InvalidConfigError, OperatorConfig
 from shieldwall.control.handlers import registry_of, settings_of
 from shieldwall.control.logs import configure_logging
+from shieldwall.control.readiness import PATIENCE, attend, until_served
 from shieldwall.control.web import pages
 from shieldwall.control.wiring import wire
 
@@ -66,24 +67,36 @@ def _listen(told: asyncio.Event) -> None:
         loop.add_signal_handler(number, told.set)
 
 
-async def operate(config: OperatorConfig, connection: Connection, told: asyncio.Event) -> int:
-    """Run one replica until ``told`` to end (0), or until it may no longer act (1)."""
+async def operate(
+    config: OperatorConfig, connection: Connection, told: asyncio.Event, patience: float = PATIENCE
+) -> int:
+    """Run one replica until ``told`` to end (0), or until it may no longer act (1).
+
+    ``patience``: seconds for which the API server may be silent before the replica is not ready.
+    """
     identity = f"{os.environ.get('POD_NAME') or socket.gethostname()}_{secrets.token_hex(4)}"
     async with AsyncExitStack() as stack:
-        parts = await stack.enter_async_context(wire(config, connection, identity))
+        parts = await stack.enter_async_context(wire(config, connection, identity, patience=patience))
         seat = Seat(config.operator_namespace, config.leader_election.lease_name, identity)
-        watching = asyncio.create_task(_watch(config, connection, parts, identity, told), name="watching")
-        acting = asyncio.create_task(_act(config, seat, parts), name="acting")
-        healthy = pages(
-            config.metrics_port, parts.metrics, lambda: not (watching.done() or acting.done()), watching_ready(watching)
+        parts_of_it = (
+            asyncio.create_task(_act(config, seat, parts), name="acting"),
+            asyncio.create_task(_watch(config, parts, identity, told), name="watching"),
+            asyncio.create_task(attend(parts.readiness, parts.api), name="looking whether it is ready"),
+            asyncio.create_task(told.wait(), name="waiting to be told to stop"),
         )
-        await stack.enter_async_context(healthy)
-        stop = asyncio.create_task(told.wait(), name="waiting to be told to stop")
-        over, _ = await asyncio.wait({acting, watching, stop}, return_when=asyncio.FIRST_COMPLETED)
-        _LOG.info("ending: %s is over", ", ".join(task.get_name() for task in over))
-        for task in (acting, watching, stop):
+
+        def over() -> list[str]:
+            return [f"{task.get_name()} is over" for task in parts_of_it if task.done()]
+
+        # Healthy is a process that works: an API server that is away is no reason to start another one.
+        await stack.enter_async_context(
+            pages(config.metrics_port, parts.metrics, over, lambda: (*over(), *parts.readiness.missing()))
+        )
+        await asyncio.wait(parts_of_it, return_when=asyncio.FIRST_COMPLETED)
+        _LOG.info("ending: %s", ", ".join(over()))
+        for task in parts_of_it:
             task.cancel()
-        for end in await asyncio.gather(acting, watching, stop, return_exceptions=True):
+        for end in await asyncio.gather(*parts_of_it, return_exceptions=True):
             if isinstance(end, Exception):
                 _LOG.error("ended by %s: %s", type(end).__name__, end, exc_info=end)
         if config.leader_election.enabled:
@@ -91,11 +104,6 @@ async def operate(config: OperatorConfig, connection: Connection, told: asyncio.
     if not told.is_set():
         _LOG.error("this replica may no longer act; it ends, to begin anew")
     return 0 if told.is_set() else 1
-
-
-def watching_ready(watching: asyncio.Task[None]) -> Any:  # noqa: ANN401
-    """Ready while it watches: a replica that waits for the lease is as ready as the one that has it."""
-    return lambda: not watching.done()
 
 
 def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> Coroutine[Any, Any, None]:
@@ -106,13 +114,12 @@ def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> Coroutine[Any, An
     return lead(parts.api, seat, terms, parts.worker.run)
 
 
-async def _watch(
-    config: OperatorConfig, connection: Connection, parts: Wiring, identity: str, told: asyncio.Event
-) -> None:
+async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asyncio.Event) -> None:
+    await until_served(parts.api)
     started = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=registry_of(connection, parts.store, parts.queue),
+            registry=registry_of(parts.login, parts.store, parts.queue),
             settings=settings_of(),
             # kopf would ask who the user is, and in an image nobody of that number is known.
             identity=identity,  # type: ignore[arg-type]  # a NewType of str that kopf keeps to itself

@@ -11,6 +11,7 @@ from shieldwall.control.issuing.facts import published_ca
 from shieldwall.control.plan.names import Names
 from shieldwall.control.status.clients import BANNED, LAST_ROUND, REFUSED
 from shieldwall.control.status.text import some
+from shieldwall.control.status.view import OUT_OF_REACH
 from shieldwall.pki.renewal import RenewalReason
 from shieldwall.pki.serials import serial_text, short_serial
 
@@ -27,8 +28,8 @@ _SILENT: Final = frozenset({"Reconciling"})
 """Changes with every step of a roll-out."""
 _ABNORMAL: Final = frozenset({"Stalled", "Suspended"})
 """False is how things should be: told only after it was otherwise."""
-_OUT_OF_REACH: Final = frozenset({"ServerNotReady", "StewardUnreachable"})
-"""Reasons of Ready for which nothing is trained though all of the spec was made."""
+_HELD_UP: Final = frozenset({"ObjectRefused", "ApiError"})
+"""Reasons of Reconciling for which something is not made or mended, and tried again."""
 _NAMED: Final = 3
 _WHY: Final[dict[str, str]] = {
     RenewalReason.MISSING: "there was none",
@@ -48,10 +49,11 @@ _WHY: Final[dict[str, str]] = {
 def transitions(before: FederatedTrainingStatus | None, after: FederatedTrainingStatus) -> list[Occurrence]:
     """An event for each condition that says something else than before; what is unknown is no news.
 
-    Of a stall Stalled alone tells, not Ready too.
+    Of a stall Stalled alone tells, not Ready too; and of what the API server refuses Reconciling alone, as a training
+    that was ready before stays so.
     """
     known = {each.type: each for each in before.conditions} if before is not None else {}
-    stalls = {each.reason for each in after.conditions if each.type == "Stalled" and each.status == "True"}
+    stalls = {each.reason for each in after.conditions if each.type == "Stalled" and each.status == "True"} | _HELD_UP
     return [
         Occurrence(
             condition.reason,
@@ -60,7 +62,7 @@ def transitions(before: FederatedTrainingStatus | None, after: FederatedTraining
             "Warning" if _is_warning(condition) else "Normal",
         )
         for condition in after.conditions
-        if condition.type not in _SILENT
+        if (condition.type not in _SILENT or condition.reason in _HELD_UP)
         and not (condition.type == "Ready" and condition.reason in stalls)
         and _is_news(known.get(condition.type), condition)
     ]
@@ -69,7 +71,9 @@ def transitions(before: FederatedTrainingStatus | None, after: FederatedTraining
 def _is_warning(condition: Condition) -> bool:
     if condition.type == "Stalled":
         return condition.status == "True"
-    return condition.type == "Ready" and condition.status == "False" and condition.reason in _OUT_OF_REACH
+    if condition.type == "Reconciling":
+        return condition.reason in _HELD_UP
+    return condition.type == "Ready" and condition.status == "False" and condition.reason in OUT_OF_REACH
 
 
 def _is_news(before: Condition | None, after: Condition) -> bool:

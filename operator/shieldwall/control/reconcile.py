@@ -258,6 +258,7 @@ class Reconciler:
             plan=known.plan,
             observed=observed,
             workloads=workloads,
+            policies=self._store.policies.get(training.namespace, ()),
             steward=self._stewards.sight(key),
             trouble=trouble,
             retrying=retrying,
@@ -314,4 +315,4 @@ _LONGEST_SENTENCE: Final = 900
 
 
 def _trouble(error: HeldError | ApiError) -> Trouble:
-    return Trouble(error.reason if isinstance(error, HeldError) else "ApiError", str(error)[:_LONGEST_SENTENCE])
+    return Trouble(error.reason if isinstance(error, HeldError) else error.trouble, str(error)[:_LONGEST_SENTENCE])

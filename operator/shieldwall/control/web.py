@@ -8,23 +8,31 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from shieldwall.control.metrics import Metrics
 
 
 @asynccontextmanager
 async def pages(
-    port: int, metrics: Metrics, healthy: Callable[[], bool], ready: Callable[[], bool], host: str | None = None
+    port: int,
+    metrics: Metrics,
+    healthy: Callable[[], Sequence[str]],
+    ready: Callable[[], Sequence[str]],
+    host: str | None = None,
 ) -> AsyncIterator[int]:
-    """Serve ``/metrics``, ``/healthz`` and ``/readyz``; gives the port (a free one for 0)."""
+    """Serve ``/metrics``, ``/healthz`` and ``/readyz``; gives the port (a free one for 0).
+
+    ``healthy`` and ``ready`` say what stands in the way, and nothing when all is well.
+    """
 
     async def show(_: web.Request) -> web.Response:  # aiohttp wants a coroutine
         return web.Response(body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
-    def answer(question: Callable[[], bool]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    def answer(question: Callable[[], Sequence[str]]) -> Callable[[web.Request], Awaitable[web.Response]]:
         async def say(_: web.Request) -> web.Response:
-            return web.Response(text="ok\n") if question() else web.Response(text="no\n", status=503)
+            missing = question()
+            return web.Response(text=f"{'; '.join(missing)}\n" if missing else "ok\n", status=503 if missing else 200)
 
         return say
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random as dice
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,12 +14,15 @@ from shieldwall.control.cluster.apply import Applier
 from shieldwall.control.cluster.brake import Brake
 from shieldwall.control.cluster.events import Recorder
 from shieldwall.control.cluster.fill import Filler
+from shieldwall.control.cluster.kinds import OWNED, TRAINING
+from shieldwall.control.cluster.kopf_session import KopfLogin
 from shieldwall.control.cluster.listing import Lister
 from shieldwall.control.cluster.root import RootCa
 from shieldwall.control.cluster.store import Key, Store
 from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.control.metrics import Metrics
 from shieldwall.control.planner import Planner
+from shieldwall.control.readiness import PATIENCE, Readiness
 from shieldwall.control.reconcile import Reconciler
 from shieldwall.control.stewards import Stewards
 from shieldwall.control.worker import Worker
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from shieldwall.control.api.training import Training
+    from shieldwall.control.cluster.api import Request
     from shieldwall.control.cluster.connection import Connection
     from shieldwall.control.config import OperatorConfig
     from shieldwall.control.steward.api import Whereabouts
@@ -52,26 +57,37 @@ class Wiring:
     metrics: Metrics
     reconciler: Reconciler
     worker: Worker
+    readiness: Readiness
+    login: KopfLogin
 
 
 @asynccontextmanager
-async def wire(
+async def wire(  # noqa: PLR0913  # what is another in tests
     config: OperatorConfig,
     connection: Connection,
     identity: str,
     *,
     clock: Callable[[], datetime] = now,
     locate: Callable[[Training, Whereabouts], Whereabouts] = _as_usual,
+    patience: float = PATIENCE,
 ) -> AsyncIterator[Wiring]:
     """A replica that is ready to work, called ``identity``.
 
-    ``clock`` and ``locate`` (where stewards are) are other ones in tests only.
+    ``clock``, ``locate`` (where stewards are) and ``patience`` (seconds, with a silent API server) are other ones in
+    tests only.
     """
     jitter = dice.SystemRandom().random
     store, random, settings = Store(), Randomness(), config.plan_settings()
     queue: WorkQueue[Key] = WorkQueue(jitter)
     metrics = Metrics(lambda: len(queue), lambda: queue.retries)
-    async with Api(connection, in_flight=config.requests_in_flight, counted=metrics.requested) as api:
+    readiness = Readiness(config.watch_namespaces, time.monotonic, patience)
+
+    def counted(request: Request) -> None:
+        metrics.requested(request)
+        readiness.heard(request)
+
+    login = KopfLogin(connection, (TRAINING, *OWNED), config.watch_namespaces, counted)
+    async with Api(connection, in_flight=config.requests_in_flight, counted=counted) as api:
         root = RootCa(api, config.operator_namespace, config.root_secret, random, clock)
         brake = Brake(clock)
         filler = Filler(
@@ -95,7 +111,8 @@ async def wire(
             queue, reconciler, lister, metrics, workers=config.workers, relist_seconds=config.relist_seconds
         )
         try:
-            yield Wiring(api, store, queue, metrics, reconciler, worker)
+            yield Wiring(api, store, queue, metrics, reconciler, worker, readiness, login)
         finally:
             queue.close()
             await stewards.close()
+            await login.close()

@@ -22,6 +22,7 @@ LEAF = '{namespace="fed",training="digits",subject="client/a"}'
 CA = '{namespace="fed",training="digits",subject="issuer"}'
 ROOT = '{job="op",namespace="fed",training="digits",subject="root"}'
 OF = '{namespace="fed",training="digits"}'
+REPAIRED = 'shieldwall_objects_repaired_total{job="op",instance="one",kind="ConfigMap"}'
 ONE, TWO = '{job="op",instance="one"}', '{job="op",instance="two"}'
 LEADER_ONE, LEADER_TWO = f"shieldwall_operator_leader{ONE}", f"shieldwall_operator_leader{TWO}"
 DAY, HOUR = 86_400, 3_600
@@ -86,7 +87,7 @@ HEALTHY = {
     f"shieldwall_replies_refused_total{OF}": f"0+0.1666666x{STEPS}",
     'shieldwall_handshake_failures_total{namespace="fed",training="digits",listener="steward",cause="no-certificate"}':
         rising(2),
-    f"shieldwall_steward_up{OF}": still(1),
+    REPAIRED: still(40),
 }  # fmt: skip
 
 ROUND = f"shieldwall_training_round{OF}"
@@ -102,7 +103,6 @@ NEVER = {
     ROUND: None,
     REFUSED: None,
     f"shieldwall_training_clients_ready{OF}": None,
-    f"shieldwall_steward_up{OF}": still(0),
 }
 DROP = {f"shieldwall_training_score{OF}": turning(50, 25)}
 LEAF_ENDS = {
@@ -151,6 +151,21 @@ CASES = {
         "ShieldwallApiForbidden",
         {'shieldwall_api_requests_total{job="op",instance="one",verb="get",kind="Secret",code="403"}': rising(1)},
     ),
+    "a watch is refused": (
+        "ShieldwallApiForbidden",
+        {'shieldwall_api_requests_total{job="op",instance="one",verb="watch",kind="Secret",code="403"}': rising(4)},
+    ),
+    "somebody undoes a repair every ten minutes": ("ShieldwallRepairsRepeat", {REPAIRED: rising(0.1)}),
+    "somebody undoes a repair every minute, and the leader changes": (
+        "ShieldwallRepairsRepeat",
+        {
+            REPAIRED: until(40, 3.5),
+            'shieldwall_objects_repaired_total{job="op",instance="two",kind="ConfigMap"}':
+                f"_x{int(2.5 * 60)} 0+1x{STEPS}",
+        },
+    ),
+    "somebody undid many things at once": ("", {REPAIRED: turning(40, 440, 3.6)}),
+    "a repair an hour": ("", {REPAIRED: rising(1 / 60)}),
     "a renewal is late": (
         "ShieldwallCertificateRenewalOverdue",
         {f"shieldwall_certificate_renewal_timestamp_seconds{LEAF}": still(3 * HOUR)},

@@ -160,7 +160,7 @@ def test_the_policys_expressions_fit_the_api(guarded):
 
 @pytest.fixture(scope="module")
 def installed(server, render):
-    """With the release of the runbooks, a Lease, a root CA and a training with a status."""
+    """With the release of the runbooks, a Lease, a root CA, and a training with a status and an event."""
     server.request("POST", "/api/v1/namespaces", {"metadata": {"name": OPERATOR}})
     objects = render({"fullnameOverride": "shieldwall", "replicas": 1, "test": {"enabled": False}}, OPERATOR)
     assert apply(server, objects).returncode == 0
@@ -188,6 +188,18 @@ def installed(server, render):
         "security": {"score": 25, "checks": [{"name": "Rule", "state": "failed", "points": 0, "message": "told"}]},
     }
     server.request("PATCH", f"{path}/seen/status", {"status": status}, patch="merge")
+    event = {
+        "metadata": {"name": "seen.1"},
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "reportingController": "shieldwall.dev/operator",
+        "reportingInstance": "shieldwall-0",
+        "action": "Repair",
+        "reason": "DriftRepaired",
+        "type": "Warning",
+        "note": "told",
+        "regarding": {"apiVersion": body["apiVersion"], "kind": body["kind"], "namespace": "fed-b", "name": "seen"},
+    }
+    server.request("POST", "/apis/events.k8s.io/v1/namespaces/fed-b/events", event)
     return server
 
 
@@ -215,6 +227,10 @@ def test_the_first_command_of_a_runbook_shows_what_it_is_for(installed, alert):
         row = answer.stdout.splitlines()[1]
         empty = {"AGE"} & set(asked)
         assert row.count("<none>") <= len(empty), "a column finds nothing"
+    elif "get events" in COMMANDS[alert]:
+        (row,) = [line for line in answer.stdout.splitlines() if "DriftRepaired" in line]
+        assert "federatedtraining/seen" in row
+        assert "told" in row
     elif "openssl" in COMMANDS[alert]:
         assert f"Shieldwall root of {OPERATOR}" in answer.stdout
         assert "notAfter=" in answer.stdout

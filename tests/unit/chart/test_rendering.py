@@ -1,5 +1,9 @@
 """What the chart makes of its values."""
 
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,7 +136,7 @@ def test_pods_of_trainings_are_not_taken_for_the_operator(render):
     labels = objects.one("Deployment")["spec"]["selector"]["matchLabels"]
     for kind, path in (("NetworkPolicy", "podSelector"), ("PodDisruptionBudget", "selector")):
         assert objects.one(kind)["spec"][path]["matchLabels"] == labels
-    assert objects.one("Service")["spec"]["selector"] == labels
+    assert [service["spec"]["selector"] for service in objects.all("Service")] == [labels, labels]
     assert labels.items() - objects.one("Pod")["metadata"]["labels"].items(), "the test's pod is no operator"
 
 
@@ -267,3 +271,70 @@ def test_probes_ask_the_pages_that_the_operator_serves(render):
     (container,) = render().one("Deployment")["spec"]["template"]["spec"]["containers"]
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_a_version_that_does_not_become_ready_takes_no_old_replicas_place(render):
+    spec = render().one("Deployment")["spec"]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert spec["minReadySeconds"] >= 15, "as long as a lease: a replica that may not lead has ended by then"
+
+
+@EACH
+def test_helm_test_asks_replicas_whether_they_are_ready_also_those_that_are_not(file, render):
+    objects = render(load(file))
+    if not objects.all("Pod"):
+        assert "test: {enabled: false}" in file.read_text()
+        assert not [each for each in objects if "helm.sh/hook" in each["metadata"].get("annotations", {})]
+        return
+    pod = objects.one("Pod")
+    (service,) = [each for each in objects.all("Service") if each["metadata"]["name"] == pod["metadata"]["name"]]
+    assert service["spec"]["publishNotReadyAddresses"]
+    assert service["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert int(service["metadata"]["annotations"]["helm.sh/hook-weight"]) < 0, "before the pod"
+    (port,) = service["spec"]["ports"]
+    container = next(each for each in pod["spec"]["containers"] if each["name"] == "readiness")
+    metadata = service["metadata"]
+    assert f"http://{metadata['name']}.{metadata['namespace']}.svc:{port['port']}/readyz" in container["args"]
+
+
+@pytest.mark.parametrize(
+    ("answers", "ends"),
+    [
+        ([(200, "ok")], 0),
+        ([(503, "watch of secrets: forbidden"), (200, "ok")], 0),
+        ([(503, "watch of secrets: forbidden")] * 2, 1),
+    ],
+    ids=["ready", "ready at last", "not ready"],
+)
+def test_helm_test_fails_unless_a_replica_is_ready_and_says_why(render, answers, ends):
+    """The program of its pod, against a server that gives these answers."""
+    told = iter(answers)
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self):
+            code, text = next(told)
+            self.send_response(code)
+            self.end_headers()
+            self.wfile.write(f"{text}\n".encode())
+
+        def log_message(self, *_):
+            pass
+
+    container = next(each for each in render().one("Pod")["spec"]["containers"] if each["name"] == "readiness")
+    script, _, _ = container["args"]
+    assert container["command"] == ["python3", "-c"]
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/readyz"
+        command = [sys.executable, "-c", script, url, str(len(answers))]
+        run = subprocess.run(command, capture_output=True, text=True, check=False, env={})
+        server.shutdown()
+    assert run.returncode == ends
+    assert run.stdout.splitlines()[0].endswith(answers[0][1])
+    assert bool(ends) == ("no replica of the operator is ready" in run.stderr)
+
+
+def test_helm_test_fails_where_nobody_answers(render):
+    container = next(each for each in render().one("Pod")["spec"]["containers"] if each["name"] == "readiness")
+    command = [sys.executable, "-c", container["args"][0], "http://127.0.0.1:1/readyz", "1"]
+    assert subprocess.run(command, capture_output=True, check=False, env={}).returncode == 1

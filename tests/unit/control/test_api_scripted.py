@@ -155,17 +155,55 @@ def test_it_waits_as_long_as_it_is_asked_to_within_reason(header, seconds):
     assert patience.get_timeout(1) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize(("line", "status"), [(f"PATCH {NETWORK}/digits", 500), (f"POST {SECRETS}", 403)])
-async def test_what_the_server_refuses_is_told_and_tried_again(cluster, line, status):
+@pytest.mark.parametrize(
+    ("line", "status", "reason"),
+    [(f"PATCH {NETWORK}/digits", 500, "ApiError"), (f"POST {SECRETS}", 403, "ObjectRefused")],
+)
+async def test_what_the_server_refuses_is_told_and_tried_again(cluster, line, status, reason):
     cluster.put(training_body())
     cluster.faults[line] = [failure(status, "InternalError", Retry_After="0") for _ in range(4)]
     async with replica(cluster) as parts:
         with pytest.raises(ApiError, match=str(status)):
             await first_pass(cluster, parts)
         conditions = cluster.objects[f"{TRAININGS}/digits"]["status"]["conditions"]
-        assert any(each["reason"] == "ApiError" for each in conditions), conditions
+        told = {each["type"]: each for each in conditions}
+        for kind in ("Ready", "Reconciling"):
+            assert told[kind]["reason"] == reason
+            assert f"a {status}" in told[kind]["message"], "in the API server's words"
+        assert told["Ready"]["status"] == "False"
         cluster.faults.clear()
         assert await settled(cluster, parts) == OBJECTS
+
+
+def warnings_in(cluster):
+    events = [body for path, body in cluster.objects.items() if "/events/" in path]
+    return [(each["reason"], each["note"]) for each in events if each["type"] == "Warning"]
+
+
+async def test_a_quota_is_one_event_however_often_it_refuses(cluster):
+    cluster.put(training_body())
+    message = 'configmaps "digits-policy" is forbidden: exceeded quota: small, requested: count/configmaps=1'
+    line = "PATCH /apis/apps/v1/namespaces/fed/statefulsets/digits-server"
+
+    async def refuse(_):
+        body = {"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": message}
+        return web.json_response(body, status=403)
+
+    async with replica(cluster) as parts:
+        for _ in range(4):
+            cluster.faults[line] = [refuse]
+            with pytest.raises(ApiError, match="exceeded quota"):
+                await first_pass(cluster, parts)
+        ((reason, note),) = warnings_in(cluster)
+        assert reason == "ObjectRefused"
+        assert message in note
+        cluster.faults.clear()
+        await settled(cluster, parts)
+        ready = next(
+            each for each in cluster.objects[f"{TRAININGS}/digits"]["status"]["conditions"] if each["type"] == "Ready"
+        )
+        assert ready["reason"] != "ObjectRefused"
+        assert len(warnings_in(cluster)) == 1
 
 
 async def renewal(cluster, parts):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiohttp import web
+from aiohttp import ClientConnectorCertificateError, web
 from aiohttp.test_utils import TestServer
 from harness.certificates import Authority
 from kubernetes.aio.client import Configuration
@@ -17,6 +17,7 @@ from shieldwall.control.cluster.api import Api
 from shieldwall.control.cluster.connection import Connection, NoClusterError, connect
 from shieldwall.control.cluster.errors import ApiUnreachableError
 from shieldwall.control.cluster.kinds import SECRET
+from shieldwall.control.cluster.kopf_session import KopfLogin
 from shieldwall.control.cluster.kubeconfig import UnsupportedFieldError, read_kubeconfig
 
 NAME = "api.example"
@@ -72,6 +73,12 @@ async def ask(way):
         return await api.get(SECRET, "fed", "x")
 
 
+async def ask_as_kopf(way):
+    info = await KopfLogin(way, [SECRET], ["fed"], lambda _: None).session()
+    async with info.aiohttp_session as session, session.get(f"{info.server}/x") as answer:
+        return await answer.json()
+
+
 @asynccontextmanager
 async def proxy():
     """An HTTP proxy that knows CONNECT; yields its URL and the lines it was asked with."""
@@ -108,7 +115,7 @@ async def test_the_name_may_be_another_than_the_hosts(tmp_path, trusted):
 async def test_the_certificate_is_not_checked_where_that_is_wanted(tmp_path, server):
     way = await connection(write(tmp_path, {"server": server, "insecure-skip-tls-verify": True}))
     assert await ask(way) == {"as": "Bearer t"}
-    assert (await way.for_kopf()).insecure is True
+    assert await ask_as_kopf(way) == {"as": "Bearer t"}
     with pytest.raises(ApiUnreachableError):
         await ask(await connection(write(tmp_path, {"server": server, "insecure-skip-tls-verify": False})))
 
@@ -118,14 +125,19 @@ async def test_the_server_is_reached_through_the_proxy(tmp_path, trusted):
         way = await connection(write(tmp_path, trusted | {"proxy-url": url, "tls-server-name": NAME}))
         assert await ask(way) == {"as": "Bearer t"}
         assert asked == [f"CONNECT {trusted['server'].removeprefix('https://')} HTTP/1.1"]
-        assert (await way.for_kopf()).proxy_url == url
 
 
-async def test_kopf_shows_the_same_credentials(tmp_path):
-    info = await (await connection(write(tmp_path, {}))).for_kopf()
-    assert (info.scheme, info.token, info.insecure, info.proxy_url) == ("Bearer", "t", False, None)
-    info = await (await connection(write(tmp_path, {}, {"username": "u", "password": "p"}))).for_kopf()
-    assert info.as_http_headers() == {"Authorization": "Basic dTpw"}
+async def test_kopf_goes_the_same_way_with_the_same_credentials(tmp_path, authority, server):
+    trusted = {"server": server, "certificate-authority-data": b64encode(authority.certificate).decode()}
+    with pytest.raises(ClientConnectorCertificateError):
+        await ask_as_kopf(await connection(write(tmp_path, trusted)))
+    async with proxy() as (url, asked):
+        open_way = trusted | {"proxy-url": url, "insecure-skip-tls-verify": True}
+        open_way.pop("certificate-authority-data")
+        assert await ask_as_kopf(await connection(write(tmp_path, open_way))) == {"as": "Bearer t"}
+        assert asked == [f"CONNECT {server.removeprefix('https://')} HTTP/1.1"]
+        user = {"username": "u", "password": "p"}
+        assert await ask_as_kopf(await connection(write(tmp_path, open_way, user))) == {"as": "Basic dTpw"}
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,10 @@
 import pytest
 
 from shieldwall.control.cluster.errors import ApiError
-from shieldwall.control.cluster.kinds import CONFIG_MAP, OWNED, SECRET, TRAINING
+from shieldwall.control.cluster.kinds import CONFIG_MAP, NETWORK_POLICY, OWNED, SECRET, TRAINING
 from shieldwall.control.cluster.listing import Lister
 from shieldwall.control.cluster.store import Store
+from shieldwall.control.status.sight import Requirement
 
 from .conftest import TRAINING_LABEL, body_of, simulate
 
@@ -79,7 +80,9 @@ async def test_any_other_error_is_raised_and_nothing_of_the_list_taken():
 async def test_trainings_come_last_and_only_owned_objects_are_chosen_by_label():
     api = Pages()
     await Lister(api, Store(), ()).everything()
-    assert api.asked == [*((kind.kind, None, TRAINING_LABEL) for kind in OWNED), (TRAINING.kind, None, None)]
+    asked = {kind: selector for kind, _, selector in api.asked}
+    assert [kind for kind, *_ in api.asked] == [kind.kind for kind in (*OWNED, TRAINING)]
+    assert {kind for kind, selector in asked.items() if selector != TRAINING_LABEL} == {"NetworkPolicy", TRAINING.kind}
 
 
 async def test_of_several_namespaces_the_oldest_list_counts():
@@ -113,3 +116,59 @@ def test_a_list_is_due_after_its_time_or_soon_after_a_watch_began_anew():
         assert loop.time() == began + 300, "the list has settled the doubt"
 
     simulate(main)
+
+
+def network_policy(name, training=None, **spec):
+    return body_of(NETWORK_POLICY, name, 5, training=training, spec={"podSelector": {}} | spec)
+
+
+def listed(*policies):
+    return Pages(NetworkPolicy=[[{"metadata": {"resourceVersion": "50"}, "items": list(policies)}]])
+
+
+async def test_network_policies_of_others_are_seen_and_held_for_no_training():
+    store = Store()
+    own = network_policy("digits-server", "digits", ingress=[{}], policyTypes=["Ingress"])
+    await Lister(listed(own, network_policy("open", ingress=[{}])), store, ()).everything()
+    assert set(store.owned(KEY)) == {("NetworkPolicy", "digits-server")}
+    assert [policy.name for policy in store.policies["fed"]] == ["digits-server", "open"]
+    await Lister(listed(own), store, ()).everything()
+    assert [policy.name for policy in store.policies["fed"]] == ["digits-server"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "allows"),
+    [
+        ({"ingress": [{}]}, True),
+        ({"egress": [{}], "policyTypes": ["Egress"]}, True),
+        ({"policyTypes": ["Ingress", "Egress"]}, False),
+        ({"ingress": [], "egress": []}, False),
+        ({"ingress": [{}], "policyTypes": ["Egress"]}, False),
+    ],
+)
+async def test_a_network_policy_without_a_rule_only_closes(spec, allows):
+    store = Store()
+    await Lister(listed(network_policy("x", **spec)), store, ()).everything()
+    assert ("fed" in store.policies) == allows
+
+
+async def test_a_network_policys_selector_and_owner_are_read():
+    selector = {
+        "matchLabels": {"app": "web"},
+        "matchExpressions": [
+            {"key": "tier", "operator": "NotIn", "values": ["db"]},
+            {"key": "x", "operator": "Exists"},
+        ],
+    }
+    owner = {"kind": "FederatedTraining", "name": "digits", "uid": "uid-1", "controller": True}
+    body = network_policy("x", podSelector=selector, ingress=[{}])
+    body["metadata"]["ownerReferences"] = [{**owner, "controller": False, "uid": "another"}, owner]
+    store = Store()
+    await Lister(listed(body), store, ()).everything()
+    (policy,) = store.policies["fed"]
+    assert policy.owner == "uid-1"
+    assert policy.selects == (
+        Requirement("app", "In", frozenset({"web"})),
+        Requirement("tier", "NotIn", frozenset({"db"})),
+        Requirement("x", "Exists"),
+    )

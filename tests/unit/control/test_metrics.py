@@ -22,12 +22,12 @@ KEY = ("fed", "digits")
 OF_OPERATOR = {
     "shieldwall_build_info", "shieldwall_operator_leader", "shieldwall_queue_depth", "shieldwall_queue_retries_total",
     "shieldwall_reconcile_seconds_bucket", "shieldwall_reconcile_seconds_sum", "shieldwall_reconcile_seconds_count",
-    "shieldwall_api_requests_total", "shieldwall_certificates_issued_total",
+    "shieldwall_api_requests_total", "shieldwall_certificates_issued_total", "shieldwall_objects_repaired_total",
 }  # fmt: skip
 OF_TRAINING = {
     "shieldwall_training_phase", "shieldwall_training_stalled", "shieldwall_training_score",
     "shieldwall_training_round", "shieldwall_training_rounds", "shieldwall_training_clients_ready",
-    "shieldwall_training_clients_wanted", "shieldwall_training_min_replies", "shieldwall_steward_up",
+    "shieldwall_training_clients_wanted", "shieldwall_training_min_replies",
     "shieldwall_replies_refused_total", "shieldwall_handshake_failures_total",
     "shieldwall_certificate_not_after_timestamp_seconds", "shieldwall_certificate_renewal_timestamp_seconds",
     "shieldwall_crl_next_update_timestamp_seconds",
@@ -88,6 +88,7 @@ async def parts(cluster):
 async def test_every_metric_is_there_under_its_name(parts):
     parts.metrics.reconcile.labels("ok").observe(0.1)
     parts.metrics.requested(Request("get", "Secret", "200"))
+    parts.metrics.repaired.labels("ConfigMap").inc()
     names = {each.name for each in samples(parts.metrics)}
     assert names >= OF_OPERATOR | {"shieldwall_trainings"}
     assert of_training(parts.metrics) == OF_TRAINING
@@ -104,7 +105,6 @@ async def test_alerts_name_nothing_that_is_not_there(parts, request):
 
 async def test_what_they_say(parts):
     metrics = parts.metrics
-    assert value(metrics, "shieldwall_steward_up") == 1
     assert value(metrics, "shieldwall_training_round", namespace="fed") == 1
     assert value(metrics, "shieldwall_training_rounds") == 5
     assert value(metrics, "shieldwall_training_clients_ready") == 1
@@ -191,4 +191,4 @@ async def test_a_training_that_cannot_be_read_counts_as_stalled(cluster):
         await parts.reconciler.reconcile(KEY)
         assert value(parts.metrics, "shieldwall_training_stalled") == 1
         assert phase_of(parts.metrics) == "Invalid"
-        assert "shieldwall_steward_up" not in of_training(parts.metrics)
+        assert "shieldwall_training_clients_wanted" not in of_training(parts.metrics)

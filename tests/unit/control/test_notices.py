@@ -16,7 +16,7 @@ from shieldwall.control.notices import issued, kept_out, transitions
 from shieldwall.control.plan.orders import CertificateOrder
 from shieldwall.pki.renewal import RenewalReason
 
-WARNINGS = {"ForeignObject", "ServerNotReady", "StewardUnreachable"}
+WARNINGS = {"ForeignObject", "ServerNotReady", "StewardUnreachable", "ObjectRefused", "ApiError"}
 FEDERATION = Federation("cluster.local", "fed", "digits")
 
 
@@ -51,6 +51,27 @@ def status(**conditions):
             ["RollingOut", "Progressing"],
         ),
         ({"Ready": ("True", "Training")}, {"Ready": ("False", "ServerNotReady")}, ["ServerNotReady"]),
+        ({"Ready": ("False", "RollingOut")}, {"Ready": ("False", "ServerStarting")}, ["ServerStarting"]),
+        (
+            {"Ready": ("False", "RollingOut"), "Reconciling": ("True", "RollingOut")},
+            {"Ready": ("False", "ObjectRefused"), "Reconciling": ("True", "ObjectRefused")},
+            ["ObjectRefused"],
+        ),
+        (
+            {"Ready": ("True", "Training"), "Reconciling": ("False", "Training")},
+            {"Ready": ("True", "Training"), "Reconciling": ("True", "ObjectRefused")},
+            ["ObjectRefused"],
+        ),
+        (
+            {"Ready": ("False", "ApiError"), "Reconciling": ("True", "ApiError")},
+            {"Ready": ("False", "ApiError"), "Reconciling": ("True", "ApiError")},
+            [],
+        ),
+        (
+            {"Ready": ("False", "ApiError"), "Reconciling": ("True", "ApiError")},
+            {"Ready": ("False", "RollingOut"), "Reconciling": ("True", "RollingOut")},
+            ["RollingOut"],
+        ),
         ({"Ready": ("True", "Training")}, {"Ready": ("False", "StewardUnreachable")}, ["StewardUnreachable"]),
     ],
 )

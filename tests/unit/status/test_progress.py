@@ -96,8 +96,56 @@ def test_a_steward_that_is_silent_counts_for_a_minute(world, seconds, reachable,
 def test_a_server_that_is_not_ready_is_named_as_such(world):
     training = world.training()
     workloads = world.workloads(training, **{SERVER: Workload(1, 0, current=True)})
-    status = summarise(world.sight(training, workloads=workloads, steward=None))
+    was_ready = summarise(world.sight(training))
+    status = summarise(world.sight(training, workloads=workloads, steward=None, previous=was_ready))
     assert core(status) == ("FTF", "ServerNotReady")
+    again = world.sight(training, workloads=workloads, steward=None, previous=status)
+    assert core(summarise(again)) == ("FTF", "ServerNotReady"), "and stays so"
+
+
+@pytest.mark.parametrize("ready", [0, 1])
+def test_a_server_that_starts_is_given_time(world, ready):
+    """No warning at each start; after five minutes, one."""
+    training = world.training()
+    workloads = world.workloads(training, **{SERVER: Workload(1, ready, current=True)})
+
+    def after(minutes, previous):
+        now = world.now + dt.timedelta(minutes=minutes)
+        return summarise(world.sight(training, now=now, workloads=workloads, steward=None, previous=previous))
+
+    rolling = summarise(world.sight(training, workloads={}, steward=None))
+    assert core(rolling) == ("FTF", "RollingOut")
+    for previous in (None, rolling):
+        first = after(0, previous)
+        assert core(first) == ("FTF", "ServerStarting")
+        assert core(after(4, first)) == ("FTF", "ServerStarting")
+        late = after(5, first)
+        assert core(late) == ("FTF", "StewardUnreachable" if ready else "ServerNotReady")
+        assert core(after(6, late)) == core(late), "and not back"
+
+
+def test_a_server_that_starts_after_a_suspension_is_given_time_too(world):
+    stopped = world.training(spec={"suspend": True})
+    suspended = summarise(world.sight(stopped, steward=None))
+    assert core(suspended) == ("TFF", "Suspended")
+    training = world.training(generation=2)
+    workloads = world.workloads(training, **{SERVER: Workload(1, 0, current=True)})
+    status = summarise(world.sight(training, workloads=workloads, steward=None, previous=suspended))
+    assert core(status) == ("FTF", "ServerStarting")
+
+
+@pytest.mark.parametrize("steward", [None, "seen"])
+def test_what_is_refused_is_why_the_rest_is_not_there(world, condition, steward):
+    """A quota: what Ready said was that pods are being brought to the spec, for ever."""
+    training = world.training()
+    refused = Trouble("ObjectRefused", "403 Forbidden: exceeded quota: small")
+    workloads = world.workloads(training)
+    del workloads[CLIENT]
+    more = {} if steward else {"steward": None}
+    status = summarise(world.sight(training, workloads=workloads, retrying=refused, **more))
+    assert core(status) == ("FTF", "ObjectRefused")
+    assert condition(status, "Ready").message == condition(status, "Reconciling").message == refused.message
+    assert status.message == refused.message
 
 
 @pytest.mark.parametrize(

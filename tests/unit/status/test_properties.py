@@ -9,7 +9,7 @@ from shieldwall.contract.records import Fate, Phase
 from shieldwall.control.plan.names import Names
 from shieldwall.control.plan.orders import Observed
 from shieldwall.control.status.previous import previous_status
-from shieldwall.control.status.sight import Trouble, Workload
+from shieldwall.control.status.sight import Policy, Trouble, Workload
 from shieldwall.control.status.summarise import summarise
 from shieldwall.control.steward.sight import Probe
 
@@ -104,7 +104,7 @@ def sights(draw, world):
         now=world.now + draw(st.sampled_from([dt.timedelta(0), dt.timedelta(seconds=90), dt.timedelta(days=200)])),
         observed=observed,
         workloads=workloads,
-        regions=draw(st.frozensets(st.from_regex(r"[a-z]{1,63}", fullmatch=True), max_size=3)),
+        policies=draw(st.sampled_from([(), (Policy("open", None, ()),)])),
         steward=draw(st.none() | stewards(world, training, full)),
         trouble=draw(TROUBLES),
         retrying=draw(TROUBLES),
@@ -181,7 +181,7 @@ def test_the_status_of_500_clients_at_their_worst_stays_small(world, dumped):
             status={"clients": clients, "phase": Phase.FAILED, "message": long},
             server_serial="0",
         ),
-        regions=frozenset(f"{n:063}" for n in range(200)),
+        policies=tuple(Policy(f"{n:063}", None, ()) for n in range(200)),
     )
     status = summarise(sight)
     assert len(status.clients.worst) == len(status.pki.certificates) == 20

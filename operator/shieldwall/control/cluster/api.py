@@ -60,6 +60,19 @@ class Request:
     verb: str
     kind: str
     code: str
+    """Of HTTP, or "unreachable"."""
+    namespace: str | None = None
+    """Of a watch and its list; None when it is of all namespaces, or where nobody asks."""
+
+    @property
+    def answered(self) -> bool:
+        """Whether it was the API server that spoke: a proxy in front of one that is away says 502 or 503."""
+        return self.code.isdecimal() and int(self.code) < HTTPStatus.INTERNAL_SERVER_ERROR
+
+    @property
+    def granted(self) -> bool:
+        """Whether it was answered with what was asked for."""
+        return self.answered and int(self.code) < HTTPStatus.BAD_REQUEST
 
 
 class Api:
@@ -97,6 +110,16 @@ class Api:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+    async def serves(self, kind: Kind) -> bool:
+        """Whether there is such a kind; everybody who is known to the API server may ask. Not of the core."""
+        try:
+            told = await self._send("discover", kind, "GET", f"/apis/{kind.api_version}")
+        except ApiError as error:
+            if error.missing:
+                return False
+            raise
+        return any(each.get("name") == kind.plural for each in told.get("resources") or ())
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Json:
         """One object, as it is now."""

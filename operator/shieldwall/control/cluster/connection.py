@@ -6,7 +6,6 @@ import os
 import ssl
 from typing import TYPE_CHECKING
 
-import kopf
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config
 
@@ -41,20 +40,6 @@ class Connection:
         """The header that says who we are; empty with a client certificate."""
         token = await self.configuration.get_api_key_with_prefix("BearerToken")
         return {"Authorization": _capital(token)} if token else {}
-
-    async def for_kopf(self) -> kopf.ConnectionInfo:
-        """The same for kopf's own connections."""
-        scheme, _, token = (await self.authorization()).get("Authorization", "").partition(" ")
-        return kopf.ConnectionInfo(
-            server=self.server,
-            ca_path=self.configuration.ssl_ca_cert,
-            insecure=not self.configuration.verify_ssl,
-            certificate_path=self.configuration.cert_file,
-            private_key_path=self.configuration.key_file,
-            scheme=scheme or None,
-            token=token or None,
-            proxy_url=self.proxy,
-        )
 
 
 async def connect(kubeconfig: Path | None = None) -> Connection:

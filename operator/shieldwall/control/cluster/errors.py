@@ -21,6 +21,12 @@ class ApiError(Exception):
         self.message = message
 
     @property
+    def trouble(self) -> str:
+        """What a condition and an event call it, in one stable CamelCase word."""
+        refused = {HTTPStatus.FORBIDDEN, HTTPStatus.UNPROCESSABLE_ENTITY}
+        return "ObjectRefused" if self.status in refused else "ApiError"
+
+    @property
     def missing(self) -> bool:
         """Whether there is no such object."""
         return self.status == HTTPStatus.NOT_FOUND

@@ -7,8 +7,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from shieldwall.control.cluster.errors import ApiError
-from shieldwall.control.cluster.kinds import OWNED, TRAINING
+from shieldwall.control.cluster.kinds import NETWORK_POLICY, OWNED, TRAINING
 from shieldwall.control.cluster.live import trimmed
+from shieldwall.control.cluster.policies import policies_by_namespace
 from shieldwall.control.plan.labels import TRAINING_LABEL
 
 if TYPE_CHECKING:
@@ -49,7 +50,11 @@ class Lister:
         """
         self._store.doubted.clear()
         for kind in OWNED:
-            bodies, version = await self._all(kind, TRAINING_LABEL)
+            # Those of others add to ours, so that these are read too.
+            bodies, version = await self._all(kind, TRAINING_LABEL if kind is not NETWORK_POLICY else None)
+            if kind is NETWORK_POLICY:
+                self._store.policies = policies_by_namespace(bodies)
+                bodies = [body for body in bodies if TRAINING_LABEL in (body["metadata"].get("labels") or {})]
             changed = self._store.replace(kind, bodies, version)
             if changed:
                 _LOG.debug("%s: the list brought news for %d trainings", kind.plural, len(changed))
@@ -86,4 +91,4 @@ class Lister:
 def _typed(kind: Kind, item: dict[str, Any]) -> Json:
     """Items of a list come without apiVersion and kind. What is of no use goes before the next page comes."""
     typed = {"apiVersion": kind.api_version, "kind": kind.kind, **item}
-    return typed if kind is TRAINING else trimmed(kind, typed)
+    return typed if kind in {TRAINING, NETWORK_POLICY} else trimmed(kind, typed)

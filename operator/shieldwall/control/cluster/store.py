@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from shieldwall.control.cluster.api import Json
     from shieldwall.control.cluster.kinds import Kind
     from shieldwall.control.cluster.live import Live
+    from shieldwall.control.status.sight import Policy
 
 Key = tuple[str, str]
 """Namespace and name of a training."""
@@ -37,6 +38,8 @@ class Store:
         """Version at which an object was seen to be deleted, so that a late event does not bring it back."""
         self._listed: dict[str, int] = {}
         """By kind: the version of the last list. What it did not hold, and is no newer, has gone."""
+        self.policies: Mapping[str, tuple[Policy, ...]] = {}
+        """By namespace: every NetworkPolicy that allows something, as of the last list."""
         self.doubted = asyncio.Event()
         """Set when a watch had to begin anew: what ended in between is held on, until the next list."""
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 def stewards(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
     """What the steward said last counts until it says something else."""
-    up = GaugeMetricFamily("shieldwall_steward_up", "1 while the steward answers.", labels=OF_TRAINING)
     rounds = GaugeMetricFamily("shieldwall_training_rounds", "Rounds wanted.", labels=OF_TRAINING)
     ready = GaugeMetricFamily("shieldwall_training_clients_ready", "Clients connected.", labels=OF_TRAINING)
     wanted = GaugeMetricFamily("shieldwall_training_clients_wanted", "Clients of the spec.", labels=OF_TRAINING)
@@ -34,7 +33,6 @@ def stewards(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
         if training.sight is None:
             continue
         spec, steward = training.sight.training.spec, training.sight.steward
-        up.add_metric(key, float(steward is not None and steward.reachable))
         rounds.add_metric(key, spec.rounds.count)
         wanted.add_metric(key, len(spec.clients))
         least.add_metric(key, spec.min_replies)
@@ -45,4 +43,4 @@ def stewards(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
             for name, count in steward.status.handshakes.items():
                 listener, _, cause = name.partition(".")
                 failed.add_metric([*key, listener, cause], count)
-    yield from (up, rounds, ready, wanted, least, refused, failed)
+    yield from (rounds, ready, wanted, least, refused, failed)

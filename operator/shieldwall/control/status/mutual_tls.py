@@ -9,6 +9,8 @@ from shieldwall.control.api.status import ConditionStatus
 from shieldwall.control.status.certificates import certificates_verdict
 from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
 from shieldwall.control.status.leaves import Serving
+from shieldwall.control.status.openings import foreign_policies
+from shieldwall.control.status.text import some
 from shieldwall.control.steward.sight import Probe
 
 if TYPE_CHECKING:
@@ -41,6 +43,10 @@ def _certificates_served(view: View) -> Finding:
 
 
 def _network_policy(view: View) -> Finding:
+    """One probe shows that policies are enforced; it does not show what those of others allow."""
+    foreign = foreign_policies(view.sight)
+    if foreign and (view.fresh is None or view.fresh.closed_port is not Probe.ADMITTED):
+        return unknown(f"What others allow is added to what the training's own policies do: {some(foreign)}.")
     if view.fresh is None:
         return UNSEEN
     match view.fresh.closed_port:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.contract.records import Phase
 from shieldwall.control.api.status import ConditionStatus
 from shieldwall.control.status.text import count, some
+from shieldwall.control.status.view import SERVER_NOT_READY, STEWARD_UNREACHABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from shieldwall.control.status.view import View
 
 
+_MADE: Final = frozenset({"IssuingCertificates", "RollingOut", "Suspending"})
+"""Reasons of what the operator has to write before it is so."""
 _STOP: Final = "Its pods stay; spec.suspend: true stops them."
 
 
@@ -43,7 +46,21 @@ class Progress:
 def progress_of(view: View) -> Progress:
     """The first thing that stands between the training and its spec, or that nothing does."""
     found = next(found for rule in _RULES if (found := rule(view)) is not None)
-    return _proven(view, found) if found.state is State.CURRENT else found
+    match found.state:
+        case State.CURRENT:
+            return _proven(view, found)
+        case State.WORKING:
+            return _held_up(view, found)
+        case State.STALLED:
+            return found
+
+
+def _held_up(view: View, working: Progress) -> Progress:
+    """Where something is not made yet and a write is refused, that is why."""
+    retrying = view.sight.retrying
+    if retrying is None or working.reason not in _MADE:
+        return working
+    return Progress(State.WORKING, retrying.reason, retrying.message)
 
 
 def _proven(view: View, current: Progress) -> Progress:
@@ -130,15 +147,15 @@ def _failed(view: View) -> Progress | None:
 def _server(view: View) -> Progress | None:
     if view.fresh is not None:
         return None
-    server = view.sight.workloads.get(view.names.server)
+    pod, server = f"{view.names.server}-0", view.sight.workloads.get(view.names.server)
     if server is None or server.ready < server.wanted:
-        message = f"The server pod is not ready; if that lasts, look at the events of pod {view.names.server}-0."
-        return Progress(State.WORKING, "ServerNotReady", message)
-    never = "has not answered yet" if view.last is None else "does not answer"
-    where = f"the log of pod {view.names.server}-0 and at network policies between it and the operator"
-    return Progress(
-        State.WORKING, "StewardUnreachable", f"The server's steward {never}; if that lasts, look at {where}."
-    )
+        reason = SERVER_NOT_READY
+        message = f"The server pod is not ready; if that lasts, look at the events of pod {pod}."
+    else:
+        reason, never = STEWARD_UNREACHABLE, "has not answered yet" if view.last is None else "does not answer"
+        where = f"the log of pod {pod} and at network policies between it and the operator"
+        message = f"The server's steward {never}; if that lasts, look at {where}."
+    return Progress(State.WORKING, "ServerStarting" if view.starting else reason, message)
 
 
 def _aggregator(view: View) -> Progress | None:

@@ -27,6 +27,27 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
+class Requirement:
+    """One expression of a label selector."""
+
+    key: str
+    operator: str
+    """In, NotIn, Exists or DoesNotExist."""
+    values: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A NetworkPolicy of the training's namespace that allows something: it adds to what the others allow."""
+
+    name: str
+    owner: str | None
+    """uid of its controller."""
+    selects: tuple[Requirement, ...]
+    """The pods that it is for: all of these hold."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """Why nothing can go on until somebody acts."""
 
@@ -46,8 +67,8 @@ class Sight:
     observed: Observed
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     """By name of the StatefulSet or Deployment."""
-    regions: frozenset[str] = frozenset()
-    """Regions of the nodes that client pods run on."""
+    policies: tuple[Policy, ...] = ()
+    """NetworkPolicies of the namespace, whoever made them, as of the last list."""
     steward: StewardSight | None = None
     """None while it has never answered."""
     trouble: Trouble | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from shieldwall.control.api.privacy import PrivacyMode
-from shieldwall.control.api.status import FederatedTrainingStatus, PrivacyStatus, ResidencyStatus, Summary
+from shieldwall.control.api.status import FederatedTrainingStatus, PrivacyStatus, Summary
 from shieldwall.control.status.clients import clients_of
 from shieldwall.control.status.conditions import conditions_of
 from shieldwall.control.status.leaves import leaves_of
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["stalled_status", "summarise"]
 
-_REGIONS: Final = 32
-
 
 def summarise(sight: Sight) -> FederatedTrainingStatus:
     """What was seen in one pass, as status; times stand still while nothing but the clock moves."""
@@ -43,7 +41,6 @@ def summarise(sight: Sight) -> FederatedTrainingStatus:
         privacy=PrivacyStatus(mode=_mode(view)),
         pki=pki_of(view),
         model=model_of(view),
-        residency=ResidencyStatus(observed=tuple(sorted(sight.regions)[:_REGIONS])),
         security=security_of(view),
     )
 

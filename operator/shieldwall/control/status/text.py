@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 MESSAGE: Final = 512
 """Bytes of a condition's message: with all conditions and lists at their longest, status stays below 20 KiB."""
@@ -14,6 +14,7 @@ REMARK: Final = 128
 """Bytes of what is said about one client or one check."""
 _NAMED: Final = 5
 _ELLIPSIS: Final = "…"
+_RFC3339: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def clip(text: str, length: int) -> str:
@@ -37,6 +38,14 @@ def count(number: int, noun: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def rfc3339(moment: datetime) -> str:
-    """A time as Kubernetes writes it: UTC, whole seconds (RFC 3339); ``moment`` is aware and UTC."""
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def moment(text: str) -> datetime | None:
+    """The time that ``rfc3339`` wrote; None for what somebody else did."""
+    try:
+        return datetime.strptime(text, _RFC3339).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def rfc3339(time: datetime) -> str:
+    """A time as Kubernetes writes it: UTC, whole seconds (RFC 3339); ``time`` is aware and UTC."""
+    return time.strftime(_RFC3339)

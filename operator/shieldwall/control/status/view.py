@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Phase
+from shieldwall.control.api.status import ConditionStatus
 from shieldwall.control.plan.names import Names
+from shieldwall.control.status.text import moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,12 @@ UNREACHABLE_AFTER: Final = timedelta(seconds=60)
 """So long may a steward be silent before what it said no longer counts."""
 FORGOTTEN_AFTER: Final = timedelta(seconds=180)
 """The same when nobody says that it is silent: a sight is told anew at least once a minute while it is followed."""
+STARTS_WITHIN: Final = timedelta(minutes=5)
+"""So long may a server take to start before that is worth a warning: its image is fetched, its volume made."""
+SERVER_NOT_READY: Final = "ServerNotReady"
+STEWARD_UNREACHABLE: Final = "StewardUnreachable"
+OUT_OF_REACH: Final = frozenset({SERVER_NOT_READY, STEWARD_UNREACHABLE})
+"""Reasons of Ready for which nothing is trained though all of the spec was made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,22 @@ class View:
         """Whether somebody heard the steward before this operator, which has not yet, was started."""
         previous = self.sight.previous
         return previous is not None and previous.phase not in {None, Phase.STARTING.value, SUSPENDED}
+
+    @property
+    def starting(self) -> bool:
+        """Whether a server of which nothing is heard is to be given time: it was not there before, or was suspended.
+
+        Once it was out of reach it stays so, or the reason would flap.
+        """
+        if self.sight.previous is None:
+            return self.last is None
+        ready = next((each for each in self.sight.previous.conditions if each.type == "Ready"), None)
+        if ready is None:
+            return True
+        if ready.status is ConditionStatus.TRUE:
+            return ready.reason == SUSPENDED
+        since = moment(ready.last_transition_time)
+        return ready.reason not in OUT_OF_REACH and since is not None and self.sight.now - since < STARTS_WITHIN
 
     @property
     def server_ready(self) -> bool:

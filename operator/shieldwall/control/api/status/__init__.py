@@ -11,7 +11,6 @@ from shieldwall.control.api.status.training import (
     FederatedTrainingStatus,
     ModelStatus,
     PrivacyStatus,
-    ResidencyStatus,
     Summary,
 )
 
@@ -31,7 +30,6 @@ __all__ = [
     "PkiStatus",
     "PrivacyStatus",
     "RenewalRequest",
-    "ResidencyStatus",
     "SecurityStatus",
     "Summary",
 ]

@@ -47,13 +47,6 @@ class ModelStatus(ApiModel):
     """The round that released it."""
 
 
-class ResidencyStatus(ApiModel):
-    """Where clients were seen to run."""
-
-    observed: Annotated[tuple[Annotated[str, Field(max_length=63)], ...], Field(max_length=64)] = ()
-    """Regions of the nodes that clients run on."""
-
-
 class FederatedTrainingStatus(ApiModel):
     """What the operator has observed."""
 
@@ -86,7 +79,5 @@ class FederatedTrainingStatus(ApiModel):
     """The training's certificates."""
     model: ModelStatus | None = None
     """The last released model."""
-    residency: ResidencyStatus | None = None
-    """Where clients were seen to run."""
     security: SecurityStatus | None = None
     """The score, with a reason for each point lost."""

@@ -1,0 +1,148 @@
+"""Whether a replica sees the cluster: each of its watches was opened, and the API server answers it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
+from shieldwall.control.cluster.kinds import OWNED, TRAINING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from shieldwall.control.cluster.api import Api, Request
+    from shieldwall.control.cluster.kinds import Kind
+
+_LOG: Final = logging.getLogger(__name__)
+PATIENCE: Final = 60.0
+"""Seconds for which the API server may be silent.
+
+Longer than its restart, or another's taking over behind a load balancer, takes, so that these turn no replica unready;
+shorter than the 2 min after which ShieldwallNoLeader tells that nobody leads. A steward may be silent for as long.
+"""
+_LOOKS: Final = 12
+"""How often one looks within that time."""
+_NAMED: Final = 3
+_MISSING_KIND: Final = "not found: is its CustomResourceDefinition installed?"
+
+
+@dataclass(slots=True)
+class _Watch:
+    """One watch: of a kind, in a namespace or in all."""
+
+    kind: Kind
+    namespace: str | None
+    opened: bool = False
+    """Whether it was once. It is only asked for after a list of everything, so that the replica then has that too."""
+    trouble: str | None = None
+    """Code of its last answer, when that was a refusal or none."""
+    since: float = 0.0
+    """When it began to be refused."""
+
+    def __str__(self) -> str:
+        return f"watch of {self.kind.plural}" + (f" in {self.namespace}" if self.namespace is not None else "")
+
+
+class Readiness:
+    """Hears of every request to the API server, and says what a replica lacks.
+
+    Args:
+        namespaces: those that are watched; none: all.
+        clock: seconds that only grow.
+        patience: seconds for which the API server may be silent, or refuse a watch that it had granted.
+    """
+
+    def __init__(self, namespaces: Sequence[str], clock: Callable[[], float], patience: float = PATIENCE) -> None:
+        self._clock = clock
+        self.patience = patience
+        self._answered: float | None = None
+        self._watches = {
+            (kind.kind, namespace): _Watch(kind, namespace)
+            for kind in (TRAINING, *OWNED)
+            for namespace in (namespaces or (None,))
+        }
+
+    def heard(self, request: Request) -> None:
+        """Take over what became of a request."""
+        now = self._clock()
+        if request.answered:
+            self._answered = now
+        if request.verb == "discover" and not request.granted:
+            for watch in self._watches.values():
+                if watch.kind.kind == request.kind and not watch.opened:
+                    watch.trouble = request.code
+        known = self._watches.get((request.kind, request.namespace))
+        if known is None or request.verb not in {"list", "watch"}:
+            return
+        if not request.granted:
+            known.since = now if known.trouble is None else known.since
+            known.trouble = request.code
+        elif request.verb == "watch":
+            known.opened, known.trouble = True, None
+
+    @property
+    def silent(self) -> float:
+        """Seconds since the API server answered; infinite before it did."""
+        return self._clock() - self._answered if self._answered is not None else float("inf")
+
+    def missing(self) -> tuple[str, ...]:
+        """What stands in the way, each in a few words; nothing when the replica is ready."""
+        if self._answered is None:
+            return ("API server has not answered yet",)
+        if self.silent > self.patience:
+            return (f"API server silent for {self.silent:.0f} s",)
+        now = self._clock()
+        told = []
+        for watch in self._watches.values():
+            if not watch.opened:
+                told.append(f"{watch}: {_word(watch.trouble)}")
+            elif watch.trouble is not None and now - watch.since > self.patience:
+                told.append(f"{watch}: {_word(watch.trouble)} for {now - watch.since:.0f} s")
+        more = len(told) - _NAMED
+        return (*told[:_NAMED], f"and {more} more") if more > 0 else tuple(told)
+
+
+def _word(code: str | None) -> str:
+    """What an answer of this code means for a watch."""
+    if code is None:
+        return "not begun"
+    known = {str(status.value): status.phrase.lower() for status in HTTPStatus}
+    return _MISSING_KIND if code == str(HTTPStatus.NOT_FOUND.value) else known.get(code, code)
+
+
+async def attend(readiness: Readiness, api: Api) -> None:
+    """Ask the API server when nobody else does, and log what a replica that is not ready lacks. Never ends."""
+    ready: bool | None = None
+    while True:
+        await asyncio.sleep(readiness.patience / _LOOKS)
+        if readiness.silent > readiness.patience / 4:  # without an election, hours may pass between two requests
+            try:
+                await api.serves(TRAINING)
+            except (ApiError, ApiUnreachableError) as error:
+                _LOG.debug("the API server was asked whether it is there: %s", error)
+        missing = readiness.missing()
+        if missing and ready is not False:
+            _LOG.warning("not ready: %s", "; ".join(missing))
+        elif not missing and ready is not True:
+            _LOG.info("ready: every watch is open, and the API server answers")
+        ready = not missing
+
+
+async def until_served(api: Api, pause: float = 2.0) -> None:
+    """Return once there are trainings to watch: kopf looks only once whether there is such a kind."""
+    told = ""
+    while True:
+        try:
+            if await api.serves(TRAINING):
+                return
+            said = f"there is no kind {TRAINING.kind} of {TRAINING.api_version}; install its CustomResourceDefinition"
+        except (ApiError, ApiUnreachableError) as error:
+            said = str(error)
+        if said != told:
+            _LOG.warning("waiting for the API server: %s", said)
+            told = said
+        await asyncio.sleep(pause)
