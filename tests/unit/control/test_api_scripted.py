@@ -40,7 +40,7 @@ FIRST = [
     f"GET {SECRETS}/digits-ca",  # its key, for the CRL
     *made(*(f"{CORE}/serviceaccounts/digits-{part}" for part in ("server", "aggregator", "client"))),
     *made(f"{NETWORK}/digits", *(f"{NETWORK}/digits-{part}" for part in ("server", "aggregator", "client"))),
-    *made(*(f"{CORE}/configmaps/digits-{part}" for part in ("client-policy", "policy", "trust"))),
+    *made(*(f"{CORE}/configmaps/digits-{part}" for part in ("policy-spec", "client-policy", "policy", "trust"))),
     *made(*(f"{CORE}/services/digits-{part}" for part in ("server", "server-headless", "aggregator"))),
     *made("/apis/policy/v1/namespaces/fed/poddisruptionbudgets/digits-client"),
     *made("/apis/apps/v1/namespaces/fed/statefulsets/digits-server"),

@@ -63,6 +63,14 @@ def subjects_of(training: Training, names: Names) -> dict[str, str]:
     return {names.server_tls: SERVER, names.aggregator_tls: AGGREGATOR} | clients
 
 
+def subject_of(names: Names, secret: str) -> str | None:
+    """The same for one Secret, by its name alone; None when it is no leaf's."""
+    prefix = names.client_tls("")
+    if secret.startswith(prefix):
+        return client_subject(secret.removeprefix(prefix))
+    return {names.server_tls: SERVER, names.aggregator_tls: AGGREGATOR}.get(secret)
+
+
 def entries_of(training: Training, names: Names) -> dict[str, frozenset[str]]:
     """Every Secret that a training may own, and the names of its entries."""
     leaf, node = frozenset({"tls.crt", "tls.key", "ca.crt"}), frozenset({"node.key", "node.pub"})
