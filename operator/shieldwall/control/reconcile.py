@@ -120,8 +120,7 @@ class Reconciler:
     async def _act(self, case: Case, known: Planned) -> Verdict:
         if case.training.paused:
             return await self._reporter.tell(case, known)
-        if case.refused is None:
-            self._accepted[case.key] = case.training
+        self._accepted[case.key] = case.training
         return await self._work(case, known, self._clock())
 
     async def _work(self, case: Case, known: Planned, now: datetime) -> Verdict:

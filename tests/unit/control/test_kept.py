@@ -108,12 +108,16 @@ async def test_a_restarted_operator_keeps_it_too(cluster, clock):
         first = leaf(cluster).serial_number
         assert ends(parts) == leaf(cluster, f"{SECRETS}/digits-server-tls").not_valid_after_utc.timestamp()
     del cluster.objects[WALL]
+    record = cluster.objects[RECORD]["data"]
     clock.now += timedelta(hours=20)
     async with replica(cluster, clock) as parts:
         await passes(parts, 2)
         assert leaf(cluster).serial_number != first
         assert WALL in cluster.objects
         assert ends(parts) > clock.now.timestamp()
+        del cluster.objects[RECORD]
+        await passes(parts, 2)
+        assert cluster.objects[RECORD]["data"] == record
         cluster.requests.clear()
         await passes(parts, 3)
         assert not [line for line in cluster.requests if not line.startswith("GET ")]
