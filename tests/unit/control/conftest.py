@@ -162,6 +162,21 @@ async def replica(cluster, clock=lambda: NOW, **more):
         yield parts
 
 
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self):
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
 class Impatient(asyncio.SelectorEventLoop):
     """Time passes only when there is nothing left to do at that time."""
 

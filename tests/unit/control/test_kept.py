@@ -12,7 +12,7 @@ from shieldwall.control.cluster.entries import plain
 from shieldwall.control.plan.accepted import LARGEST_SPEC, accepted_config_map, spec_text
 from shieldwall.control.plan.names import Names
 
-from .conftest import NOW, SECRETS, TRAININGS, replica, training_body
+from .conftest import SECRETS, TRAININGS, replica, training_body
 from .test_reissues import LEAF, TRUST, passes
 
 TRAINING = f"{TRAININGS}/digits"
@@ -21,19 +21,6 @@ APPS = "/apis/apps/v1/namespaces/fed"
 RECORD = f"{CORE}/configmaps/digits-policy-spec"
 WALL = "/apis/networking.k8s.io/v1/namespaces/fed/networkpolicies/digits"
 DEPLOYMENT = f"{APPS}/deployments/digits-client-c0"
-
-
-class Clock:
-    def __init__(self):
-        self.now = NOW
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
 
 
 def change(cluster, path, alter):

@@ -62,8 +62,12 @@ class Applier:
             live = await self._look(kind, training.namespace, name)
         if live is None:
             deleted = itself in made
+            if deleted and not self._brake.allows_making(key, itself):
+                return None
             await self._create(kind, desired, digest)
             made[itself] = digest
+            if deleted:
+                self._brake.made(key, itself)
             return _repair(wanted, training, "was deleted") if deleted else None
         require_ours(live, training)
         wrong = _wrong(desired, live) if self._checked.get(live) != digest else []

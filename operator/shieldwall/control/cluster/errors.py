@@ -126,9 +126,13 @@ class ContestedObjectError(HeldError):
     reason = "ContestedObject"
 
     def __init__(self, kind: str, name: str, managers: tuple[str, ...]) -> None:
+        """``managers``: the field managers that changed it; none where it was deleted or spoilt."""
         super().__init__(
             f"{kind} {name} was changed back again and again, and is mended once a minute now. Field managers that"
             f" changed it: {', '.join(managers)}. Stop whoever changes it."
+            if managers
+            else f"{kind} {name} was deleted or spoilt again and again, and is made anew once a minute now. Stop"
+            " whoever does that; the API server's audit log names them."
         )
         self.kind = kind
         self.name = name
