@@ -68,6 +68,20 @@ class ForeignObjectError(HeldError):
         self.owner = owner
 
 
+class ForeignClaimError(HeldError):
+    """A volume claim that a StatefulSet would take up is not the training's."""
+
+    reason = "ForeignObject"
+
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__(
+            f"PersistentVolumeClaim {name} exists already without the label {label}: what is in it would become the"
+            " training's, so no pod was made. Delete or rename it, label it so if the training is to go on with what"
+            " is in it, or give the training another name."
+        )
+        self.name = name
+
+
 class LeavingObjectError(HeldError):
     """An object of an earlier training of the same name has not been collected yet; ask again."""
 
