@@ -21,7 +21,7 @@ _RIGHTS = frozenset({"Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 
 def rendered(release: str, namespace: str, *options: str) -> list[dict[str, Any]]:
     """The documents of ``helm template``. Raises CalledProcessError."""
-    command = [binary("helm"), "template", release, CHART, "--namespace", namespace, *options]
+    command: list[str | Path] = [binary("helm"), "template", release, CHART, "--namespace", namespace, *options]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [document for document in YAML(typ="safe").load_all(text) if document]
 

@@ -22,6 +22,8 @@ class State(StrEnum):
     """What is to be said of a leaf; the first that holds."""
 
     NOT_ISSUED = "not issued"
+    UNKNOWN = "unknown"
+    """Nobody tells whether there is one, and its Secret was not read."""
     EXPIRED = "expired"
     REQUESTED = "renewal requested"
     DUE = "renewal due"
@@ -51,7 +53,8 @@ def rows_of(
 ) -> tuple[CertificateRow, ...]:
     """A row for each leaf that status tells of or that is in ``leaves``, in the order of the spec.
 
-    Where status tells of every leaf that was issued, the others are rows without a certificate.
+    Where status tells of every leaf that was issued, the others are rows without a certificate; where it tells of none
+    at all, they are unknown.
     """
     rows = []
     for subject in training.subjects:
@@ -60,8 +63,10 @@ def rows_of(
             rows.append(_reported(training, report, now))
         elif leaf is not None:
             rows.append(_read(training, subject, leaf, now))
-        elif not training.full or subject in leaves:
+        elif subject in leaves or (training.told and not training.full):
             rows.append(CertificateRow(subject, None, None, None, None, None, State.NOT_ISSUED))
+        elif not training.told:
+            rows.append(CertificateRow(subject, None, None, None, None, None, State.UNKNOWN))
     return tuple(rows)
 
 

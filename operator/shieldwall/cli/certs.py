@@ -50,7 +50,7 @@ async def _certs(name: str, target: Target, output: Output) -> ExitCode:
     screen = console()
     screen.width = max(screen.width, _WIDTH)
     screen.print(table(training, rows, now))
-    for line in remarks(training, len(rows)):
+    for line in remarks(training, len(rows), unknown=any(row.state is State.UNKNOWN for row in rows)):
         screen.print(printable(line))
     return ExitCode.DONE
 
@@ -74,9 +74,14 @@ def table(training: SeenTraining, rows: Sequence[CertificateRow], now: datetime)
     return shown
 
 
-def remarks(training: SeenTraining, shown: int) -> list[str]:
-    """What the table does not say."""
+def remarks(training: SeenTraining, shown: int, *, unknown: bool = False) -> list[str]:
+    """What the table does not say; ``unknown``: whether of some it is not known if they were issued."""
     lines = []
+    if unknown:
+        lines.append(
+            "Status does not tell which certificates were issued: to read them takes the right to get Secrets in"
+            f" namespace {training.namespace}."
+        )
     if shown < len(training.subjects):
         lines.append(
             f"{shown} of {len(training.subjects)} certificates, those that most need a look or are renewed next:"

@@ -26,6 +26,7 @@ from shieldwall.control.api.fields import DURATION
 from shieldwall.control.api.requests import RENEW_PREFIX
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
 from shieldwall.control.cluster.kinds import TRAINING
+from shieldwall.control.status.sight import INVALID_SPEC
 from shieldwall.pki.serials import serial_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,15 @@ MANAGER: Final = "shieldwall-cli"
 """The field manager of the annotation."""
 _POLL_SECONDS: Final = 1.0
 _UNITS: Final = {"h": 3600, "m": 60, "s": 1}
+_HELD_UP: Final = {
+    INVALID_SPEC: "nothing is renewed until the spec is corrected.",
+    "ForeignAuthority": "nothing is renewed until this is put right.",
+    "OtherOperator": "this operator renews nothing until this is put right.",
+    "UnreadableRootCA": "an operator that has started since renews nothing until this is put right.",
+    "ForeignObject": "a certificate whose Secret this names, or whose CA, is not renewed until this is put right.",
+    "ContestedObject": "a certificate whose Secret this names is renewed once a minute at most.",
+}
+"""By reason of Stalled: what becomes of a request. With all others certificates are renewed as ever."""
 _PASSING: Final = frozenset(
     {HTTPStatus.TOO_MANY_REQUESTS, *(code for code in HTTPStatus if code >= HTTPStatus.INTERNAL_SERVER_ERROR)}
 )
@@ -118,6 +128,15 @@ async def _request(cluster: Cluster, training: SeenTraining, progress: Progress)
     await cluster.api.merge(TRAINING, training.namespace, training.name, change, MANAGER)
 
 
+def held_up(training: SeenTraining) -> str | None:
+    """What stands between a stalled training and a new certificate; None where nothing does."""
+    stalled = training.stalled
+    if stalled is None or (stalled.reason == INVALID_SPEC and training.told):  # it is kept by the spec accepted before
+        return None
+    consequence = _HELD_UP.get(stalled.reason)
+    return f"Stalled, {stalled.reason}: {consequence} {stalled.message}" if consequence is not None else None
+
+
 def _announce(options: RenewOptions, training: SeenTraining, progress: Progress) -> None:
     if options.output is Output.TEXT:
         console().print(
@@ -126,6 +145,8 @@ def _announce(options: RenewOptions, training: SeenTraining, progress: Progress)
         )
     if training.paused:
         console(stderr=True).print("The training is paused: nothing is renewed until it goes on.", style="yellow")
+    elif (warning := held_up(training)) is not None:
+        console(stderr=True).print(printable(warning), style="yellow")
 
 
 async def _follow(cluster: Cluster, training: SeenTraining, progress: Progress, deadline: float) -> Progress:

@@ -22,12 +22,14 @@ from shieldwall.control.api.status import (
 )
 from shieldwall.control.cluster.errors import ApiError
 from shieldwall.control.cluster.kinds import TRAINING
+from shieldwall.control.status.sight import INVALID_SPEC
 
 if TYPE_CHECKING:
     from shieldwall.cli.kube import Cluster
     from shieldwall.control.cluster.api import Json
 
 _CERTIFICATES: Final = "Certificates"
+_STALLED: Final = "Stalled"
 _WATCHED: Final = frozenset({"NotServed", "Renewing"})
 """Reasons of the condition that only somebody who looks can give."""
 
@@ -48,6 +50,8 @@ class SeenTraining:
     pki: PkiStatus
     condition: Condition | None
     """The condition Certificates."""
+    stalled: Condition | None = None
+    """The condition Stalled, while it is true."""
 
     @classmethod
     def of(cls, body: Json) -> Self:
@@ -55,10 +59,13 @@ class SeenTraining:
         metadata, spec, status = body["metadata"], body["spec"], body.get("status") or {}
         clients = tuple(str(client["name"]) for client in spec["clients"])
         annotations = metadata.get("annotations") or {}
-        found = [each for each in status.get("conditions") or () if each.get("type") == _CERTIFICATES]
+        conditions = status.get("conditions") or ()
+        found = [each for each in conditions if each.get("type") == _CERTIFICATES]
+        stalled = [each for each in conditions if each.get("type") == _STALLED and each.get("status") == "True"]
         try:
             pki = PkiStatus.model_validate_json(json.dumps(status.get("pki") or {}), extra="ignore")
-            condition = Condition.model_validate_json(json.dumps(found[0]), extra="ignore") if found else None
+            condition = _condition(found[0]) if found else None
+            held_up = _condition(stalled[0]) if stalled else None
         except ValidationError as error:
             sentence = f"The status of {metadata['name']} is not understood: another version of Shieldwall wrote it."
             raise ClusterError(sentence) from error
@@ -73,12 +80,21 @@ class SeenTraining:
             requests=renewal_requests(annotations, clients),
             pki=pki,
             condition=condition,
+            stalled=held_up,
         )
 
     @property
     def subjects(self) -> tuple[str, ...]:
         """Whose leaves are wanted, the server's first; as status names them."""
         return ("server", "aggregator", *(f"client/{client}" for client in self.clients))
+
+    @property
+    def told(self) -> bool:
+        """Whether status tells which leaves were issued.
+
+        Not before an operator has reported, nor of an invalid spec where the operator knows no accepted one.
+        """
+        return self.condition is not None and self.condition.reason != INVALID_SPEC
 
     @property
     def full(self) -> bool:
@@ -89,7 +105,8 @@ class SeenTraining:
     def untold(self) -> tuple[str, ...]:
         """Subjects of the leaves that status may have left out."""
         told = {each.subject for each in self.pki.certificates}
-        return tuple(subject for subject in self.subjects if subject not in told) if self.full else ()
+        whole = self.told and not self.full
+        return () if whole else tuple(subject for subject in self.subjects if subject not in told)
 
     @property
     def watched(self) -> bool:
@@ -128,6 +145,10 @@ class SeenTraining:
         if report is not None:
             return report.served
         return True if self.full and any(each.served for each in self.pki.certificates) else None
+
+
+def _condition(found: Json) -> Condition:
+    return Condition.model_validate_json(json.dumps(found), extra="ignore")
 
 
 async def see(cluster: Cluster, name: str) -> SeenTraining:

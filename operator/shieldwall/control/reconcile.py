@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.parse import parse_training
 from shieldwall.control.api.problems import InvalidTrainingError
+from shieldwall.control.cases import Case, kept_case
 from shieldwall.control.cluster.errors import ApiError, HeldError, LeavingObjectError, OtherOperatorError
 from shieldwall.control.cluster.events import Subject
 from shieldwall.control.cluster.holds import Holds
 from shieldwall.control.cluster.kinds import SECRET
 from shieldwall.control.cluster.nudge import nudge
-from shieldwall.control.cluster.observe import WORKLOADS, workloads_of
-from shieldwall.control.cluster.status_writer import StatusWriter
+from shieldwall.control.cluster.observe import WORKLOADS
 from shieldwall.control.issuing.trust import trust_due, trust_of
-from shieldwall.control.notices import authority_replaced, issued, kept_out, repaired, transitions
-from shieldwall.control.plan.certificates import entries_of, next_deadline
+from shieldwall.control.notices import authority_replaced, issued, repaired
+from shieldwall.control.plan.certificates import entries_of
 from shieldwall.control.plan.names import Names
+from shieldwall.control.report import FOREIGN, Outcome, Reporter, Verdict
 from shieldwall.control.status.previous import previous_status
-from shieldwall.control.status.sight import Sight, Trouble
-from shieldwall.control.status.summarise import stalled_status, summarise
+from shieldwall.control.status.sight import INVALID_SPEC, Trouble
+from shieldwall.control.status.stalled import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
+    from datetime import datetime
 
-    from shieldwall.control.api.status import FederatedTrainingStatus
     from shieldwall.control.api.training import Training
     from shieldwall.control.cluster.api import Api, Json
     from shieldwall.control.cluster.apply import Applier
@@ -44,27 +43,6 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _PASSES: Final = 5
 """Root and CA, leaves and keys, objects: an order may follow from another, and none from itself."""
-_SOON: Final = timedelta(seconds=2)
-_FOREIGN: Final = timedelta(seconds=30)
-_STALE: Final = timedelta(seconds=30)
-_LEAST_WAIT: Final = timedelta(seconds=1)
-
-
-class Outcome(StrEnum):
-    """How a pass ended; labels of a metric."""
-
-    OK = "ok"
-    RETRY = "retry"
-    STALLED = "stalled"
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What a pass came to."""
-
-    outcome: Outcome
-    again: timedelta | None = None
-    """When to look again even if nothing happens."""
 
 
 class Reconciler:
@@ -85,10 +63,10 @@ class Reconciler:
         stewards: Stewards,
         metrics: Metrics,
         planner: Planner,
+        reporter: Reporter,
         clock: Callable[[], datetime],
     ) -> None:
         self._api = api
-        self._statuses = StatusWriter(api)
         self._store = store
         self._applier = applier
         self._filler = filler
@@ -99,7 +77,10 @@ class Reconciler:
         self._stewards = stewards
         self._metrics = metrics
         self._planner = planner
+        self._reporter = reporter
         self._clock = clock
+        self._accepted: dict[Key, Training] = {}
+        """By training: as it was when it was last acted on."""
 
     async def reconcile(self, key: Key) -> Verdict:
         """One pass."""
@@ -111,62 +92,83 @@ class Reconciler:
             self._brake.forget(key)
             self._applier.forget(key)
             self._yielded.pop(key, None)
+            self._accepted.pop(key, None)
             return Verdict(Outcome.OK)
         try:
-            training = parse_training(body)
+            case = Case(key, body, parse_training(body))
         except InvalidTrainingError as error:
-            return await self._refuse(key, body, Trouble("InvalidSpec", str(error)))
-        now = self._clock()
-        known = self._planner.plan(training, self._store.owned(key), now)
-        if training.paused:
-            return await self._tell(key, body, training, known)
-        return await self._work(key, body, training, known, now)
+            return await self._keep(key, body, error)
+        return await self._act(case, self._plan(case))
 
-    async def _work(self, key: Key, body: Json, training: Training, known: Planned, now: datetime) -> Verdict:
+    async def _keep(self, key: Key, body: Json, error: InvalidTrainingError) -> Verdict:
+        """A spec that an older CRD, or an older operator, let through: what runs is kept as it was accepted last."""
+        refused = Trouble(INVALID_SPEC, refusal(str(error)))
+        case = kept_case(key, body, self._store.owned(key), self._accepted.get(key), refused)
+        known = None
+        if case is not None:
+            try:
+                known = self._plan(case)
+            except ValueError as mistake:  # a spec of another version, of which no plan can be made any more
+                _LOG.warning("%s/%s: its last accepted spec cannot be planned: %s", *key, mistake)
+        if case is None or known is None:
+            return await self._reporter.refuse(key, body, Trouble(INVALID_SPEC, str(error)))
+        return await self._act(case, known)
+
+    def _plan(self, case: Case) -> Planned:
+        return self._planner.plan(case.training, self._store.owned(case.key), self._clock())
+
+    async def _act(self, case: Case, known: Planned) -> Verdict:
+        if case.training.paused:
+            return await self._reporter.tell(case, known)
+        self._accepted[case.key] = case.training
+        return await self._work(case, known, self._clock())
+
+    async def _work(self, case: Case, known: Planned, now: datetime) -> Verdict:
         """Make what is missing, and tell how it went."""
+        key, training, tell = case.key, case.training, self._reporter.tell
         runs = any(kind in WORKLOADS for kind, _ in self._store.owned(key))
         holds = Holds()
         try:
-            known, changed = await self._make(training, body, known, now, holds, runs=runs)
+            known, changed = await self._make(case, known, now, holds, runs=runs)
             if runs:  # pods that are made only now begin with what is there
                 await self._nudge(training, changed, now)
             holds.tell()
             self._brake.require_peace(key)
             self._filler.require_root()
         except OtherOperatorError as error:
-            return await self._yield_to(key, body, training, known, error)
+            return await self._yield_to(case, known, error)
         except LeavingObjectError as error:
-            return await self._tell(key, body, training, known, retrying=_trouble(error))
+            return await tell(case, known, retrying=_trouble(error))
         except HeldError as error:
-            return await self._tell(key, body, training, known, trouble=_trouble(error))
+            return await tell(case, known, trouble=_trouble(error))
         except ApiError as error:
             if error.terminating:
                 return Verdict(Outcome.OK)
             if not error.conflict:  # else the store is behind: look again, and say nothing
-                await self._tell(key, body, training, known, retrying=_trouble(error))
+                await tell(case, known, retrying=_trouble(error))
             raise
-        return await self._tell(key, body, training, known)
+        return await tell(case, known)
 
-    async def _yield_to(
-        self, key: Key, body: Json, training: Training, known: Planned, error: OtherOperatorError
-    ) -> Verdict:
+    async def _yield_to(self, case: Case, known: Planned, error: OtherOperatorError) -> Verdict:
         """Tell once that another operator has the training: it writes its status too, and would write over ours."""
+        key, training = case.key, case.training
         if self._yielded.get(key) == training.uid:
-            return Verdict(Outcome.STALLED, _FOREIGN)
+            return Verdict(Outcome.STALLED, FOREIGN)
         _LOG.warning("%s/%s is left alone: %s", *key, error)
         self._yielded[key] = training.uid or ""
-        verdict = await self._tell(key, body, training, known, trouble=_trouble(error))
+        verdict = await self._reporter.tell(replace(case, refused=None), known, trouble=_trouble(error))
         self._stewards.stop(key)
         return verdict
 
-    async def _make(  # noqa: PLR0913  # all that a pass goes by
-        self, training: Training, body: Json, known: Planned, now: datetime, holds: Holds, *, runs: bool
+    async def _make(
+        self, case: Case, known: Planned, now: datetime, holds: Holds, *, runs: bool
     ) -> tuple[Planned, set[str]]:
         """Fill orders until there are none, then apply and prune. Returns also which mounted objects changed.
 
         An object that is held up holds up no other, but for the pods of a training that does not run yet.
         """
         changed: set[str] = set()
+        training = case.training
         subject = Subject(training.namespace, training.name, training.uid or "")
         for _ in range(_PASSES):
             with holds.one():
@@ -177,7 +179,7 @@ class Reconciler:
             changed |= written
             before = known
             known = self._planner.plan(training, self._store.owned((training.namespace, training.name)), now)
-            await self._tell_made(training, body, before, known, written)
+            await self._tell_made(case, before, known, written)
             if holds:
                 break  # what is left is left for somebody else, or for the next pass
         changed |= await self._filler.tidy(training, holds)
@@ -188,24 +190,23 @@ class Reconciler:
             changed.add(Names(training.name).trust)
             known = self._planner.plan_for(training, trusted, now)
         for wanted in known.wanted:
-            if holds and not runs and wanted.kind.kind in WORKLOADS:
+            if not case.acts_on(wanted) or (holds and not runs and wanted.kind.kind in WORKLOADS):
                 continue
             with holds.one():
                 repair = await self._applier.ensure(training, wanted)
                 if repair is not None:
                     self._metrics.repaired.labels(repair.kind).inc()
                     await self._recorder.record(subject, repaired(repair), now)
-        if known.plan.complete:
+        if known.plan.complete and case.sound:
             await self._prune(training, known)
         return known, changed
 
-    async def _tell_made(
-        self, training: Training, body: Json, before: Planned, after: Planned, written: Collection[str]
-    ) -> None:
+    async def _tell_made(self, case: Case, before: Planned, after: Planned, written: Collection[str]) -> None:
         """Post what came of the orders of ``before`` that were filled, and log what nobody expects."""
+        training = case.training
         subject, now = Subject(training.namespace, training.name, training.uid or ""), self._clock()
         if before.plan.authority is not None and before.plan.authority.secret in written:
-            status, new = previous_status(body.get("status")), after.observed.issuer
+            status, new = previous_status(case.body.get("status")), after.observed.issuer
             replaced = authority_replaced(training.name, status, before.observed, new)
             if replaced is not None:
                 _LOG.warning("%s/%s: %s", subject.namespace, subject.name, replaced.note)
@@ -235,80 +236,6 @@ class Reconciler:
     async def _nudge(self, training: Training, changed: Iterable[str], now: datetime) -> None:
         behind = self._stewards.behind((training.namespace, training.name), now)
         await nudge(self._api, training, {*changed, *behind}, now.strftime("%Y%m%dT%H%M%SZ"))
-
-    async def _tell(  # noqa: PLR0913  # all that a status is made of
-        self,
-        key: Key,
-        body: Json,
-        training: Training,
-        known: Planned,
-        *,
-        trouble: Trouble | None = None,
-        retrying: Trouble | None = None,
-    ) -> Verdict:
-        observed = known.observed
-        owned = self._store.owned(key)
-        workloads = workloads_of(owned)
-        server = workloads.get(Names(training.name).server)
-        self._stewards.follow(training, observed, running=server is not None and server.ready > 0)
-        now = self._clock()
-        sight = Sight(
-            training=training,
-            now=now,
-            plan=known.plan,
-            observed=observed,
-            workloads=workloads,
-            policies=self._store.policies.get(training.namespace, ()),
-            steward=self._stewards.sight(key),
-            trouble=trouble,
-            retrying=retrying,
-            previous=previous_status(body.get("status")),
-        )
-        calm = trouble is None and retrying is None
-        if calm and self._stewards.settling(key, now) and _told(sight):
-            return Verdict(Outcome.OK, _SOON)  # what stands is better than what is not known yet
-        status = summarise(sight)
-        self._metrics.saw(key, sight, status)
-        await self._write_status(key, body, status, now)
-        if trouble is not None:
-            return Verdict(Outcome.STALLED, _FOREIGN)
-        if retrying is not None:
-            return Verdict(Outcome.RETRY, _SOON)
-        deadline = next_deadline(training, self._planner.settings, observed, now)
-        again = max(deadline - now, _LEAST_WAIT) if deadline is not None else None
-        if sight.steward is not None and not sight.steward.reachable:
-            again = min(again, _STALE) if again is not None else _STALE  # what it said grows old
-        return Verdict(Outcome.OK, again)
-
-    async def _refuse(self, key: Key, body: Json, trouble: Trouble) -> Verdict:
-        """A spec that the CRD of another version let through. What runs is left alone."""
-        now = self._clock()
-        status = stalled_status(previous_status(body.get("status")), body["metadata"].get("generation"), trouble, now)
-        self._metrics.stalled(key, status)
-        await self._write_status(key, body, status, now)
-        return Verdict(Outcome.STALLED)
-
-    async def _write_status(self, key: Key, body: Json, status: FederatedTrainingStatus, now: datetime) -> None:
-        """Write what differs from what stands; nothing when nothing does."""
-        wanted = status.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if self._statuses.writable(wanted, now) == (body.get("status") or {}):
-            return
-        metadata = {"namespace": key[0], "name": key[1], "uid": body["metadata"]["uid"]}
-        try:
-            answer = await self._statuses.write(metadata, wanted, now)
-        except ApiError as error:
-            if error.missing or error.conflict:  # it has gone, or is another of the same name
-                return
-            raise
-        self._store.put_training(answer)
-        subject, before = Subject(*key, body["metadata"]["uid"]), previous_status(body.get("status"))
-        for what in (*transitions(before, status), *kept_out(before, status)):
-            await self._recorder.record(subject, what, now)
-
-
-def _told(sight: Sight) -> bool:
-    """Whether the status that stands is about this generation."""
-    return sight.previous is not None and sight.previous.observed_generation == sight.training.generation
 
 
 _LONGEST_SENTENCE: Final = 900

@@ -24,6 +24,7 @@ from shieldwall.control.metrics import Metrics
 from shieldwall.control.planner import Planner
 from shieldwall.control.readiness import PATIENCE, Readiness
 from shieldwall.control.reconcile import Reconciler
+from shieldwall.control.report import Reporter
 from shieldwall.control.stewards import Stewards
 from shieldwall.control.worker import Worker
 from shieldwall.control.workqueue import WorkQueue
@@ -94,16 +95,26 @@ async def wire(  # noqa: PLR0913  # what is another in tests
             api, store, root, settings, random, brake, lambda _, order: metrics.issued.labels(order.reason).inc()
         )
         stewards = Stewards(filler, settings, random, clock, jitter, queue.add, locate)
+        recorder = Recorder(api, identity)
         reconciler = Reconciler(
             api=api,
             store=store,
             applier=Applier(api, store, brake),
             filler=filler,
             brake=brake,
-            recorder=Recorder(api, identity),
+            recorder=recorder,
             stewards=stewards,
             metrics=metrics,
             planner=Planner(settings),
+            reporter=Reporter(
+                api=api,
+                store=store,
+                recorder=recorder,
+                stewards=stewards,
+                metrics=metrics,
+                settings=settings,
+                clock=clock,
+            ),
             clock=clock,
         )
         lister = Lister(api, store, config.watch_namespaces)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
-from shieldwall.control.reconcile import Outcome
+from shieldwall.control.report import Outcome
 
 if TYPE_CHECKING:
     from shieldwall.control.cluster.listing import Lister

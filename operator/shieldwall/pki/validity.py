@@ -35,6 +35,11 @@ def validity_of(certificate: x509.Certificate) -> Validity:
     return Validity(certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
+def made_at(certificate: x509.Certificate) -> datetime:
+    """The second in which a certificate was made, by what stands in it."""
+    return certificate.not_valid_before_utc + BACKDATE
+
+
 def validity(now: datetime, lifetime: timedelta) -> Validity:
     """The validity of something made now; ``now`` is aware of its time zone."""
     whole = now.replace(microsecond=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import eventually, operator, training
+from .conftest import eventually, operator, passes, replica, training
 
 pytestmark = pytest.mark.slow
 
@@ -45,3 +45,42 @@ def test_the_models_claim_outlives_its_training_if_it_is_to_be_retained(space, t
     left = space.all("persistentvolumeclaims")
     assert {name: claim["metadata"]["uid"] for name, claim in left.items()} == {MODEL: model}
     assert "deletionTimestamp" not in left[MODEL]["metadata"]
+
+
+def claim(name, **labels):
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+@pytest.mark.parametrize("name", [SERVER, MODEL])
+@pytest.mark.parametrize("labels", [{}, {"shieldwall.dev/training": "another"}], ids=["no label", "another's"])
+async def test_a_volume_of_somebody_else_is_not_taken_up(space, name, labels):
+    made = space.server.request("POST", space.path("persistentvolumeclaims"), claim(name, **labels))
+    space.apply(training(space))
+    async with replica(space) as parts:
+        await passes(parts, space)
+        stalled = space.condition("Stalled")
+        assert (stalled["status"], stalled["reason"]) == ("True", "ForeignObject")
+        assert f"PersistentVolumeClaim {name} exists already without the label" in stalled["message"]
+        assert name.split("-", 1)[1].removesuffix("-0") not in space.all("statefulsets")
+        now = space.get("persistentvolumeclaims", name)["metadata"]
+        assert (now["uid"], now["labels"] if labels else {}) == (made["metadata"]["uid"], labels)
+        change = {"metadata": {"labels": {"shieldwall.dev/training": "digits"}}}
+        space.patch("persistentvolumeclaims", name, change)
+        await passes(parts, space)
+        assert set(space.all("statefulsets")) == {"digits-server", "digits-aggregator"}
+        assert space.condition("Stalled")["status"] == "False"
+
+
+def test_a_model_that_was_retained_is_taken_up_by_the_next_training_of_the_name(space, tmp_path):
+    with operator(space, tmp_path / "op"):
+        space.apply(training(space))
+        model = eventually(lambda: space.find("persistentvolumeclaims", MODEL))["metadata"]["uid"]
+        space.delete("federatedtrainings", "digits")
+        eventually(lambda: not space.owned() and not space.all("statefulsets"), 60)
+        eventually(lambda: space.find("persistentvolumeclaims", SERVER) is None, 60)
+        space.apply(training(space))
+        eventually(lambda: space.find("statefulsets", "digits-aggregator"))
+        eventually(lambda: space.find("persistentvolumeclaims", SERVER))
+        eventually(lambda: space.condition("Stalled")["status"] == "False")
+    assert space.get("persistentvolumeclaims", MODEL)["metadata"]["uid"] == model

@@ -23,6 +23,7 @@ OBJECTS = {
     ("networkpolicies", "digits"), ("networkpolicies", "digits-server"), ("networkpolicies", "digits-aggregator"),
     ("networkpolicies", "digits-client"),
     ("configmaps", "digits-policy"), ("configmaps", "digits-client-policy"), ("configmaps", "digits-trust"),
+    ("configmaps", "digits-policy-spec"),
     ("services", "digits-server"), ("services", "digits-server-headless"), ("services", "digits-aggregator"),
     ("poddisruptionbudgets", "digits-client"),
     ("statefulsets", "digits-server"), ("statefulsets", "digits-aggregator"),

@@ -32,7 +32,7 @@ def messages(document):
             "byzantine",
             (
                 "Krum tolerates f Byzantine clients only if n >= 2f+3 (Blanchard 2017). f = 4 needs 11 replies;"
-                " spec.rounds.minReplies is 8. Use f <= 2, or 11 clients."
+                " spec.rounds.minReplies is 8. Use byzantine <= 2, or at least 11 clients."
             ),
         ),
         (
@@ -41,7 +41,7 @@ def messages(document):
             "byzantine",
             (
                 "MultiKrum tolerates f Byzantine clients only if n >= 2f+3 (Blanchard 2017). f = 3 needs 9 replies;"
-                " spec.rounds.minReplies is 8. Use f <= 2, or minReplies >= 9."
+                " spec.rounds.minReplies is 8. Use byzantine <= 2, or minReplies >= 9."
             ),
         ),
         (
@@ -59,8 +59,14 @@ def messages(document):
             "byzantine",
             (
                 "FedTrimmedAvg tolerates f Byzantine clients only if n > 2f (Yin 2018). f = 5 needs 11 replies;"
-                " spec.clients has 10. Use f <= 4, or 11 clients."
+                " spec.clients has 10. Use byzantine <= 4, or at least 11 clients."
             ),
+        ),
+        (
+            {"rule": "FedMedian", "byzantine": 1},
+            {"minReplies": 2},
+            "byzantine",
+            "spec.rounds.minReplies is 2. Use byzantine: 0, which withstands no liar, or minReplies >= 3.",
         ),
         ({"rule": "FedMedian", "byzantine": 2}, {"minReplies": 4}, "byzantine", "n > 2f (Yin 2018)"),
         ({"rule": "MultiKrum", "select": 10}, {}, "select", "with f = 1, spec.clients has 10. Use select <= 9."),

@@ -151,6 +151,7 @@ def test_rights_of_the_whole_cluster(render):
         ("shieldwall.dev", "federatedtrainings", "watch", ""),
         ("shieldwall.dev", "federatedtrainings/status", "patch", ""),
         ("shieldwall.dev", "federatedtrainings/finalizers", "update", ""),
+        ("", "persistentvolumeclaims", "get", ""),
         ("", "pods", "list", ""),
         ("", "pods", "patch", ""),
         ("events.k8s.io", "events", "create", ""),

@@ -186,6 +186,34 @@ def issued():
     return files, {"data": {name: base64.b64encode(content).decode() for name, content in files.items()}}
 
 
+def invalid(reports=()):
+    """As status stands of an invalid spec where no accepted one is known."""
+    document = body(list(reports), reason="InvalidSpec", served=0)
+    document["status"]["conditions"][0] |= {"status": "Unknown", "message": "Not observed."}
+    return document
+
+
+def test_what_nobody_tells_is_unknown_and_not_said_to_be_missing():
+    for document in (invalid(), body([]) | {"status": {}}):
+        seen = SeenTraining.of(document)
+        assert seen.untold == ("server", "aggregator", "client/berlin"), "so that they are read"
+        found = rows(document)
+        assert {row.state for row in found.values()} == {State.UNKNOWN}
+        assert rows(document, {"server": None})["server"].state is State.NOT_ISSUED
+        said = remarks(seen, 3, unknown=True)
+        assert said[0].endswith("takes the right to get Secrets in namespace fl.")
+        assert remarks(seen, 3)[0] != said[0]
+
+
+def test_an_invalid_spec_by_which_the_training_is_kept_hides_nothing():
+    document = body(three())
+    document["status"]["conditions"].append(
+        document["status"]["conditions"][0] | {"type": "Stalled", "status": "True", "reason": "InvalidSpec"}
+    )
+    assert {row.state for row in rows(document).values()} == {State.OK}
+    assert SeenTraining.of(document).stalled.reason == "InvalidSpec"
+
+
 async def test_what_status_has_no_room_for_is_read_from_secrets():
     names, reports = many()
     files, secret = issued()

@@ -258,6 +258,16 @@ def test_too_late_is_a_failure_that_says_what_is_missing(run):
     assert "Not done within 0s: waiting for the operator to issue it. The request stands" in done.stderr
 
 
+def test_a_warning_stands_on_standard_error_though_nobody_waits(run):
+    document = body([entry("client/jena", "aaaa")])
+    condition = document["status"]["conditions"][0] | {"type": "Stalled", "status": "True"}
+    document["status"]["conditions"].append(condition | {"reason": "ForeignAuthority", "message": "Who has its key?"})
+    done = run(Api(document), "jena")
+    assert done.exit_code == 0
+    assert "Stalled, ForeignAuthority: nothing is renewed" in " ".join(done.stderr.split())
+    assert "Stalled" not in done.stdout
+
+
 def test_a_paused_training_is_not_waited_for(run):
     api = Api(body([entry("client/jena", "aaaa")], annotations=[("shieldwall.dev/paused", "true")]))
     done = run(api, "jena", "--wait")
@@ -274,3 +284,35 @@ def test_json_is_one_object_on_standard_output(run):
     assert (found["renewed"], found["served"]) == (True, True)
     asked = json.loads(run(Api(body([before])), "jena", "-o", "json").stdout)
     assert (asked["renewed"], asked["served"], asked["seconds"]) == (None, None, None)
+
+
+def stalled(reason, certificates="Renewing"):
+    document = body(reason=certificates)
+    condition = document["status"]["conditions"][0] | {"type": "Stalled", "status": "True"}
+    document["status"]["conditions"].append(condition | {"reason": reason, "message": "Secret digits-x is not ours."})
+    return SeenTraining.of(document)
+
+
+@pytest.mark.parametrize(
+    ("reason", "certificates", "told"),
+    [
+        ("InvalidSpec", "InvalidSpec", "nothing is renewed until the spec is corrected"),
+        ("InvalidSpec", "AllServed", None),
+        ("RunsFailed", "AllServed", None),
+        ("ForeignAuthority", "AllServed", "nothing is renewed"),
+        ("OtherOperator", "AllServed", "this operator renews nothing"),
+        ("UnreadableRootCA", "AllServed", "renews nothing"),
+        ("ForeignObject", "AllServed", "whose Secret this names"),
+        ("ContestedObject", "AllServed", "once a minute"),
+    ],
+)
+def test_who_asks_in_vain_is_told(reason, certificates, told):
+    warning = module.held_up(stalled(reason, certificates))
+    assert (warning is None) is (told is None)
+    if told is not None:
+        assert told in warning
+        assert warning.endswith("Secret digits-x is not ours.")
+
+
+def test_who_asks_of_a_training_that_is_not_stalled_is_told_nothing():
+    assert module.held_up(SeenTraining.of(body())) is None

@@ -153,13 +153,28 @@ async def api(cluster):
 
 
 @asynccontextmanager
-async def replica(cluster, **more):
-    """The operator's parts, at NOW, against ``cluster``."""
+async def replica(cluster, clock=lambda: NOW, **more):
+    """The operator's parts, at NOW unless ``clock`` says otherwise, against ``cluster``."""
     config = OperatorConfig.model_validate_json(
         json.dumps({"watchNamespaces": ["fed"], "operatorNamespace": "ops"} | more)
     )
-    async with cluster.serving() as connection, wire(config, connection, "replica", clock=lambda: NOW) as parts:
+    async with cluster.serving() as connection, wire(config, connection, "replica", clock=clock) as parts:
         yield parts
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    def __init__(self):
+        self.now = NOW
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
 
 
 class Impatient(asyncio.SelectorEventLoop):

@@ -29,6 +29,12 @@ def made(*paths):
     return [line for path in paths for line in (f"GET {path}", f"PATCH {path}")]
 
 
+def stateful_set(part, volume):
+    """The same, and between the two whether there is a volume that it would take up."""
+    look, write = made(f"/apis/apps/v1/namespaces/fed/statefulsets/digits-{part}")
+    return [look, f"GET {CORE}/persistentvolumeclaims/{volume}-digits-{part}-0", write]
+
+
 FIRST = [
     f"GET {ROOT}/shieldwall-root-ca",
     f"POST {ROOT}",
@@ -40,11 +46,11 @@ FIRST = [
     f"GET {SECRETS}/digits-ca",  # its key, for the CRL
     *made(*(f"{CORE}/serviceaccounts/digits-{part}" for part in ("server", "aggregator", "client"))),
     *made(f"{NETWORK}/digits", *(f"{NETWORK}/digits-{part}" for part in ("server", "aggregator", "client"))),
-    *made(*(f"{CORE}/configmaps/digits-{part}" for part in ("client-policy", "policy", "trust"))),
+    *made(*(f"{CORE}/configmaps/digits-{part}" for part in ("policy-spec", "client-policy", "policy", "trust"))),
     *made(*(f"{CORE}/services/digits-{part}" for part in ("server", "server-headless", "aggregator"))),
     *made("/apis/policy/v1/namespaces/fed/poddisruptionbudgets/digits-client"),
-    *made("/apis/apps/v1/namespaces/fed/statefulsets/digits-server"),
-    *made("/apis/apps/v1/namespaces/fed/statefulsets/digits-aggregator"),
+    *stateful_set("server", "state"),
+    *stateful_set("aggregator", "model"),
     *made("/apis/apps/v1/namespaces/fed/deployments/digits-client-c0"),
     f"PATCH {TRAININGS}/digits/status",
     EVENTS,

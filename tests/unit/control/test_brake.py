@@ -74,3 +74,42 @@ def test_a_training_that_has_gone_leaves_nothing():
         fight.wrong(1)
     fight.brake.forget(KEY)
     fight.brake.require_peace(KEY)
+
+
+class Deletions(Fight):
+    """Passes over one object that somebody deletes."""
+
+    name = ("ConfigMap", "digits-policy")
+
+    def gone(self, seconds):
+        self.now += timedelta(seconds=seconds)
+        allowed = self.brake.allows_making(KEY, self.name)
+        if allowed:
+            self.brake.made(KEY, self.name)
+        return allowed
+
+
+def test_what_is_deleted_again_and_again_is_made_anew_once_a_minute_and_told():
+    fight = Deletions()
+    assert [fight.gone(1) for _ in range(MOST)] == [True] * MOST
+    fight.brake.require_peace(KEY)
+    assert [fight.gone(1) for _ in range(300)].count(True) == 5
+    with pytest.raises(ContestedObjectError, match=r"ConfigMap digits-policy was deleted or spoilt again and again"):
+        fight.brake.require_peace(KEY)
+    fight.right(121)
+    fight.brake.require_peace(KEY)
+    assert fight.gone(1)
+
+
+def test_deleting_and_changing_by_turns_is_one_fight():
+    fight = Deletions()
+    turns = [fight.gone(1) if number % 2 else fight.wrong(1) for number in range(MOST)]
+    assert turns == [True] * MOST
+    assert not fight.gone(1)
+    assert not fight.wrong(1)
+
+
+def test_what_could_not_be_made_is_not_counted():
+    fight = Deletions()
+    assert all(fight.brake.allows_making(KEY, fight.name) for _ in range(5 * MOST))
+    fight.brake.require_peace(KEY)

@@ -48,7 +48,7 @@ async def told(parts, seen):
     async def record(subject, what, now):
         posted.append(what)
 
-    parts.reconciler._recorder = SimpleNamespace(record=record)
+    parts.reconciler._reporter._recorder = SimpleNamespace(record=record)
     sights.pop(KEY, None)
     sights.update({KEY: seen} if seen is not None else {})
     await parts.reconciler.reconcile(KEY)

@@ -14,7 +14,7 @@ PER_CLIENT = ["client", "client_tls", "client_node"]
 # What may share a name: objects of different kinds.
 KINDS = [
     ["client_tls", "client_node", "authority", "superexec", "server_tls", "aggregator_tls"],
-    ["policy", "client_policy", "trust"],
+    ["policy", "client_policy", "accepted", "trust"],
     ["client"],
     ["server", "aggregator", "clients", "default_deny"],
     ["server", "server_headless", "aggregator"],

@@ -1,5 +1,6 @@
 import dataclasses
 import datetime as dt
+import itertools
 
 import pytest
 
@@ -22,15 +23,16 @@ def asking(new_training, **requests):
 
 @pytest.fixture
 def ordered(shell, now, new_training):
-    """What is ordered of a settled training once something is asked for; the answer to it is observed next time."""
-    known = shell.settle(new_training())
+    """What is ordered of a settled training once something is asked for, a minute after what was asked before; the
+    answer to it is observed next time."""
+    known, then = shell.settle(new_training()), now
 
     def order(**requests):
-        nonlocal known
-        training = asking(new_training, **requests)
-        plan = build_plan(training, known, SETTINGS, now)
-        known = shell.fill(plan, known)
-        assert build_plan(training, known, SETTINGS, now).complete, "a request is answered once"
+        nonlocal known, then
+        training, then = asking(new_training, **requests), then + 60 * SECOND
+        plan = build_plan(training, known, SETTINGS, then)
+        known = shell.fill(plan, known, then)
+        assert build_plan(training, known, SETTINGS, then).complete, "a request is answered once"
         assert {each.reason for each in plan.certificates} <= {"Requested"}
         return {each.secret for each in plan.certificates}
 
@@ -59,6 +61,44 @@ def test_a_request_that_is_taken_back_renews_nobody(ordered):
     assert ordered(server="x") == set()
     assert ordered(all="a") == set()
     assert ordered() == set()
+
+
+def test_of_many_requests_for_a_leaf_one_in_ten_seconds_is_answered_and_the_last(shell, new_training, now):
+    """As fast as somebody changed the annotation: 768 times in 25 s. A pass after each, and after each deadline."""
+    known, then, answers = shell.settle(new_training()), now, {}
+    for number in range(768):
+        then = now + number * 25 * SECOND / 768
+        training = asking(new_training, **{"client__site-1": f"n{number}"})
+        plan = build_plan(training, known, SETTINGS, then)
+        assert {order.secret for order in plan.certificates} <= {"digits-tls-site-1"}
+        if plan.certificates:
+            answers[then] = f"n{number}"
+        known = shell.fill(plan, known, then)
+    times = list(answers)
+    assert times[0] == now, "the first at once, though the leaf is as new as can be"
+    assert 2 <= len(times) <= 3
+    assert all(10 * SECOND <= later - earlier <= 11.1 * SECOND for earlier, later in itertools.pairwise(times))
+    due = next_deadline(training, SETTINGS, known, then)
+    assert due - times[-1] <= 11 * SECOND
+    assert build_plan(training, known, SETTINGS, due - SECOND / 10).complete
+    (last,) = build_plan(training, known, SETTINGS, due).certificates
+    assert (last.secret, last.request) == ("digits-tls-site-1", "|n767")
+
+
+def test_requests_for_one_leaf_hold_up_no_other_and_no_renewal_that_is_due(shell, new_training, now):
+    known = shell.settle(new_training())
+    known = shell.fill(build_plan(asking(new_training, server="a"), known, SETTINGS, now), known, now)
+    both = asking(new_training, server="b", aggregator="b")
+    assert [each.secret for each in build_plan(both, known, SETTINGS, now).certificates] == ["digits-aggregator-tls"]
+    shorter = dataclasses.replace(both, spec=new_training({"identity": {"certificateTTL": "2h"}}).spec)
+    assert len(build_plan(shorter, known, SETTINGS, now).certificates) == 5
+
+
+def test_a_clock_that_was_turned_back_holds_up_no_request(shell, new_training, now):
+    known = shell.settle(new_training())
+    known = shell.fill(build_plan(asking(new_training, server="a"), known, SETTINGS, now), known, now)
+    early = now - SECOND
+    assert len(build_plan(asking(new_training, server="b"), known, SETTINGS, early).certificates) == 1
 
 
 def test_whatever_is_issued_answers_what_is_asked_for_then(shell, new_training, now):

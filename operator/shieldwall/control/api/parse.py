@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
@@ -19,6 +19,9 @@ from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
 from shieldwall.control.api.translate import sentence
 from shieldwall.control.api.unsupported import UNSUPPORTED
 
+if TYPE_CHECKING:
+    from shieldwall.control.api.crossrule import CrossRule
+
 _RESERVED: Final = re.compile(rf"-({'|'.join(RESERVED_WORDS)})(-|$)")
 
 _STAND_INS: Final[dict[str, Json]] = {
@@ -31,6 +34,18 @@ _STAND_INS: Final[dict[str, Json]] = {
 
 def parse_training(document: object) -> Training:
     """Read a FederatedTraining; raises InvalidTrainingError with every problem at once, and nothing else."""
+    return _parse(document, THEOREMS + UNSUPPORTED)
+
+
+def parse_accepted(document: object) -> Training:
+    """Read one that was accepted by the rules of its time: those that cross fields may be other ones today.
+
+    Raises InvalidTrainingError.
+    """
+    return _parse(document, ())
+
+
+def _parse(document: object, rules: tuple[CrossRule, ...]) -> Training:
     plain, faults = plain_json(document)
     if not isinstance(plain, dict):
         raise InvalidTrainingError(problems_of(faults) or (Problem("", _not_a_map(plain)),))
@@ -39,7 +54,7 @@ def parse_training(document: object) -> Training:
     seen = [fault.location for fault in faults]
     faults += tuple(fault for fault in shape if not _below_any(fault.location, seen))
     faults += _duplicates(written) + _reserved(written)
-    faults += _crossing(manifest.spec if manifest is not None else None, written, faults)
+    faults += _crossing(rules, manifest.spec if manifest is not None else None, written, faults)
     if faults or manifest is None:
         raise InvalidTrainingError(problems_of(faults))
     metadata, annotations = manifest.metadata, _annotations(written)
@@ -107,14 +122,17 @@ def _reserved(document: dict[str, Json]) -> tuple[Fault, ...]:
 
 
 def _crossing(
-    spec: FederatedTrainingSpec | None, document: dict[str, Json], faults: tuple[Fault, ...]
+    rules: tuple[CrossRule, ...],
+    spec: FederatedTrainingSpec | None,
+    document: dict[str, Json],
+    faults: tuple[Fault, ...],
 ) -> tuple[Fault, ...]:
-    """Breaches of the rules that cross fields, of those rules whose fields can be read."""
+    """Breaches of ``rules``, which cross fields, of those whose fields can be read."""
     broken = _broken_sections(faults)
     spec = spec or _mended(document.get("spec"), broken)
     if spec is None:
         return ()
-    breaches = ((rule, rule.breach(spec, TERMS)) for rule in THEOREMS + UNSUPPORTED if not rule.reads & broken)
+    breaches = ((rule, rule.breach(spec, TERMS)) for rule in rules if not rule.reads & broken)
     return tuple(Fault(("spec", *rule.field.split(".")), breach) for rule, breach in breaches if breach is not None)
 
 

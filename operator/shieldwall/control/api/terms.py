@@ -37,27 +37,41 @@ def _external(spec: FederatedTrainingSpec) -> str:
     return next((client.name for client in spec.clients if client.external), "")
 
 
+_NO_LIAR: Final = "byzantine: 0, which withstands no liar, or "
+
+
 def _theorem_terms(word: str, offset: int) -> dict[str, Term]:
-    """Terms about a theorem that wants ``n >= 2f + offset``: what f needs, the largest f, the smallest n."""
+    """Terms about a theorem that wants ``n >= 2f + offset``: what f needs, the largest f, the smallest n.
+
+    An f of 0 is no bound but the end of the defence, and is named as such.
+    """
     needed = f"2 * {BYZANTINE} + {offset}"
 
     def needs(spec: FederatedTrainingSpec) -> int:
         return 2 * spec.aggregation.tolerated + offset
 
     def fewer(spec: FederatedTrainingSpec) -> str:
-        return f"f <= {(replies(spec) - offset) // 2}, or " if replies(spec) >= offset else ""
+        if replies(spec) < offset:
+            return ""
+        most = (replies(spec) - offset) // 2
+        return f"byzantine <= {most}, or " if most > 0 else _NO_LIAR
 
     def more(spec: FederatedTrainingSpec) -> str:
-        return f"minReplies >= {needs(spec)}" if needs(spec) <= len(spec.clients) else f"{needs(spec)} clients"
+        enough = needs(spec) <= len(spec.clients)
+        return f"minReplies >= {needs(spec)}" if enough else f"at least {needs(spec)} clients"
 
     return {
         f"{word}_needs": Term("%d", needed, needs),
         f"{word}_fewer": Term(
-            "%s", f"({REPLIES} >= {offset} ? 'f <= %d, or '.format([({REPLIES} - {offset}) / 2]) : '')", fewer
+            "%s",
+            f"({REPLIES} >= {offset + 2} ? 'byzantine <= %d, or '.format([({REPLIES} - {offset}) / 2])"
+            f" : ({REPLIES} >= {offset} ? '{_NO_LIAR}' : ''))",
+            fewer,
         ),
         f"{word}_more": Term(
             "%s",
-            f"({needed} <= {CLIENTS} ? 'minReplies >= %d'.format([{needed}]) : '%d clients'.format([{needed}]))",
+            f"({needed} <= {CLIENTS} ? 'minReplies >= %d'.format([{needed}])"
+            f" : 'at least %d clients'.format([{needed}]))",
             more,
         ),
     }

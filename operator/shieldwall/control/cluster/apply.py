@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary
 
 from shieldwall.control.cluster.drift import drift
 from shieldwall.control.cluster.errors import ApiError, ForeignObjectError, LeavingObjectError
+from shieldwall.control.cluster.kinds import STATEFUL_SET
 from shieldwall.control.cluster.live import MANAGER, Live, live_of
+from shieldwall.control.cluster.volume_claims import require_own_claims
 from shieldwall.control.cluster.wanted import MANIFEST_HASH
 
 if TYPE_CHECKING:
@@ -52,7 +54,8 @@ class Applier:
     async def ensure(self, training: Training, wanted: Wanted) -> Repair | None:
         """Make the object what is wanted; returns what was mended of somebody else's doing.
 
-        Raises ForeignObjectError or LeavingObjectError when the name is somebody else's, ApiError, ApiUnreachableError.
+        Raises ForeignObjectError or LeavingObjectError when the name is somebody else's, ForeignClaimError, ApiError,
+        ApiUnreachableError.
         """
         kind, name, desired, digest = wanted.kind, wanted.name, wanted.body, wanted.digest
         key, itself = (training.namespace, training.name), (kind.kind, name)
@@ -62,8 +65,14 @@ class Applier:
             live = await self._look(kind, training.namespace, name)
         if live is None:
             deleted = itself in made
+            if deleted and not self._brake.allows_making(key, itself):
+                return None
+            if kind is STATEFUL_SET:
+                await require_own_claims(self._api, training, desired)
             await self._create(kind, desired, digest)
             made[itself] = digest
+            if deleted:
+                self._brake.made(key, itself)
             return _repair(wanted, training, "was deleted") if deleted else None
         require_ours(live, training)
         wrong = _wrong(desired, live) if self._checked.get(live) != digest else []

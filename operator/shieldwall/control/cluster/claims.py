@@ -43,7 +43,7 @@ def may_own(training: str, kind: Kind, name: str) -> bool:
         return _of_a_client(name, names.client(_ANY))
     parts = {names.server, names.aggregator, names.clients}
     every = {
-        CONFIG_MAP: {names.policy, names.client_policy, names.trust},
+        CONFIG_MAP: {names.policy, names.client_policy, names.accepted, names.trust},
         SERVICE: {names.server, names.server_headless, names.aggregator},
         NETWORK_POLICY: {names.default_deny, *parts},
         SERVICE_ACCOUNT: parts,

@@ -74,6 +74,20 @@ class ForeignObjectError(HeldError):
         self.owner = owner
 
 
+class ForeignClaimError(HeldError):
+    """A volume claim that a StatefulSet would take up is not the training's."""
+
+    reason = "ForeignObject"
+
+    def __init__(self, name: str, label: str) -> None:
+        super().__init__(
+            f"PersistentVolumeClaim {name} exists already without the label {label}: what is in it would become the"
+            " training's, so no pod was made. Delete or rename it, label it so if the training is to go on with what"
+            " is in it, or give the training another name."
+        )
+        self.name = name
+
+
 class LeavingObjectError(HeldError):
     """An object of an earlier training of the same name has not been collected yet; ask again."""
 
@@ -132,9 +146,13 @@ class ContestedObjectError(HeldError):
     reason = "ContestedObject"
 
     def __init__(self, kind: str, name: str, managers: tuple[str, ...]) -> None:
+        """``managers``: the field managers that changed it; none where it was deleted or spoilt."""
         super().__init__(
             f"{kind} {name} was changed back again and again, and is mended once a minute now. Field managers that"
             f" changed it: {', '.join(managers)}. Stop whoever changes it."
+            if managers
+            else f"{kind} {name} was deleted or spoilt again and again, and is made anew once a minute now. Stop"
+            " whoever does that; the API server's audit log names them."
         )
         self.kind = kind
         self.name = name

@@ -5,6 +5,7 @@ A Secret is made by a create, which refuses a name that is taken: what nobody ha
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
@@ -28,7 +29,7 @@ from shieldwall.control.plan.render import manifest
 from shieldwall.pki.leaf import LeafRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from datetime import datetime
 
     from shieldwall.control.api.training import Training
@@ -85,36 +86,30 @@ class Filler:
         What holds up one Secret goes to ``holds``. Raises HeldError for the authority, ApiError (a conflict: look
         again) or ApiUnreachableError.
         """
-        written = set()
+        written: set[str] = set()
         if plan.authority is not None:
-            if await self._authority(training, plan.authority.secret, now):
-                written.add(plan.authority.secret)
+            name = plan.authority.secret
+            await self._unless_braked(training, name, written, partial(self._authority, training, name, now))
             return frozenset(written)  # what hangs on it is ordered anew when it is seen
-        for shared in plan.shared_secrets:
+        for name, files, good in self._random_secrets(plan):
             with holds.one():
-                if await self._make(
-                    training,
-                    shared.secret,
-                    lambda shared=shared: shared_secret_files(shared, self._random),  # type: ignore[misc]
-                    lambda facts: facts.shared_secret,
-                ):
-                    written.add(shared.secret)
-        for node in plan.node_keys:
-            with holds.one():
-                if await self._make(
-                    training,
-                    node.secret,
-                    lambda: node_key_files(self._random),
-                    lambda facts: facts.node_key is not None,
-                ):
-                    written.add(node.secret)
+                await self._unless_braked(training, name, written, partial(self._make, training, name, files, good))
         if plan.certificates:
             issuer = await self.issuer(training)
             for order in plan.certificates:
                 with holds.one():
-                    await self._leaf(training, issuer, order, now)
-                    written.add(order.secret)
+                    leaf = partial(self._leaf, training, issuer, order, now)
+                    await self._unless_braked(training, order.secret, written, leaf)
         return frozenset(written)
+
+    async def _unless_braked(
+        self, training: Training, secret: str, written: set[str], write: Callable[[], Awaitable[bool]]
+    ) -> None:
+        """Write a Secret, unless that was done again and again within the last minute."""
+        key, itself = (training.namespace, training.name), (SECRET.kind, secret)
+        if self._brake.allows_making(key, itself) and await write():
+            self._brake.made(key, itself)
+            written.add(secret)
 
     async def vouch(self, training: Training) -> None:
         """Go on only if the training's CA, where it has one, is of our root, and its other objects are ours to write.
@@ -139,7 +134,10 @@ class Filler:
         owned = self._store.owned((training.namespace, training.name))
         for name, entries in entries_of(training, Names(training.name)).items():
             live = owned.get((SECRET.kind, name))
-            if live is None or live.leaving or live in self._tidy:
+            if live is None or live.leaving:
+                continue
+            if live in self._tidy:
+                self._brake.calm((training.namespace, training.name), live)
                 continue
             with holds.one():
                 if await self._tidied(training, live, entries):
@@ -182,6 +180,15 @@ class Filler:
             secret_type=TLS,
         )
 
+    def _random_secrets(
+        self, plan: Plan
+    ) -> Iterator[tuple[str, Callable[[], dict[str, bytes]], Callable[[SecretFacts], bool]]]:
+        """Name, new files, and what tells that there is a good one already."""
+        for shared in plan.shared_secrets:
+            yield shared.secret, partial(shared_secret_files, shared, self._random), lambda facts: facts.shared_secret
+        for node in plan.node_keys:
+            yield node.secret, partial(node_key_files, self._random), lambda facts: facts.node_key is not None
+
     async def _vouch(self, training: Training, authority: Live) -> None:
         require_ours(authority, training)
         claim = authority.annotations.get(INSTALLATION, self._root.installation)
@@ -218,7 +225,7 @@ class Filler:
         await self._replace(training, current, files(), {})
         return True
 
-    async def _leaf(self, training: Training, issuer: Authority, order: CertificateOrder, now: datetime) -> None:
+    async def _leaf(self, training: Training, issuer: Authority, order: CertificateOrder, now: datetime) -> bool:
         request = LeafRequest(order.identity, order.dns_names, order.lifetime)
         files = certificate_files(issuer, request, now, self._random)
         annotations = {RENEWED_FOR: order.request} if order.request else {}
@@ -232,6 +239,7 @@ class Filler:
                 require_ours(current, training)
                 await self._replace(training, current, files, annotations)
         self._issued(training, order)
+        return True
 
     def _seen(self, training: Training, name: str) -> bool:
         """Whether there is such a Secret, for all that is known."""

@@ -11,7 +11,7 @@ from shieldwall.control.plan.orders import Observed, Trust
 from shieldwall.control.status.sight import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from cryptography import x509
 
@@ -24,10 +24,22 @@ WORKLOADS: Final = frozenset({STATEFUL_SET.kind, DEPLOYMENT.kind})
 """Kinds that make pods."""
 
 
+def owned_by(uid: str | None, owned: Mapping[ObjectName, Live]) -> dict[ObjectName, Live]:
+    """Those of ``owned`` that the training of that uid controls."""
+    return {name: live for name, live in owned.items() if live.owner is not None and live.owner.uid == uid}
+
+
 def observed_of(training: Training, owned: Mapping[ObjectName, Live]) -> Observed:
     """What exists, of what the training itself owns. ``trust`` is as published, whether it still serves or not."""
-    names = Names(training.name)
-    mine = {name: live for name, live in owned.items() if live.owner is not None and live.owner.uid == training.uid}
+    return _observed(Names(training.name), owned_by(training.uid, owned), [each.name for each in training.spec.clients])
+
+
+def remains_of(name: str, uid: str, owned: Mapping[ObjectName, Live]) -> Observed:
+    """The same of a training of which no spec is known, without node keys: certificates and lists end all the same."""
+    return _observed(Names(name), owned_by(uid, owned), ())
+
+
+def _observed(names: Names, mine: Mapping[ObjectName, Live], clients: Iterable[str]) -> Observed:
     secrets = {name: live for (kind, name), live in mine.items() if kind == SECRET.kind and live.secret is not None}
     authority = secrets[names.authority].secret if names.authority in secrets else None
     leaves: dict[str, x509.Certificate] = {}
@@ -37,10 +49,10 @@ def observed_of(training: Training, owned: Mapping[ObjectName, Live]) -> Observe
             leaves[name] = live.secret.leaf
             renewals[name] = live.annotations.get(RENEWED_FOR, "")
     node_keys = {}
-    for client in training.spec.clients:
-        held = secrets.get(names.client_node(client.name))
+    for client in clients:
+        held = secrets.get(names.client_node(client))
         if held is not None and held.secret is not None and held.secret.node_key is not None:
-            node_keys[client.name] = held.secret.node_key
+            node_keys[client] = held.secret.node_key
     return Observed(
         trust=_trust(mine.get((CONFIG_MAP.kind, names.trust))),
         issuer=authority.authority if authority is not None else None,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shieldwall.control.api.status import FederatedTrainingStatus
     from shieldwall.control.cluster.api import Request
     from shieldwall.control.cluster.store import Key
+    from shieldwall.control.plan.orders import Observed
     from shieldwall.control.status.sight import Sight
 
 _BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -67,11 +68,9 @@ class Metrics:
         """Take over what a pass saw of a training."""
         self._trainings.seen[key] = Seen(status, sight)
 
-    def stalled(self, key: Key, status: FederatedTrainingStatus) -> None:
-        """Take over that a training cannot even be read. What was known of its certificates goes on to end."""
-        before = self._trainings.seen.get(key)
-        last = (before.sight or before.last) if before is not None else None
-        self._trainings.seen[key] = Seen(status, last=last)
+    def stalled(self, key: Key, status: FederatedTrainingStatus, remains: Observed) -> None:
+        """Take over that a training cannot even be read. The certificates that are there go on to end."""
+        self._trainings.seen[key] = Seen(status, remains=remains)
 
     def forget(self, key: Key) -> None:
         """A training has gone."""

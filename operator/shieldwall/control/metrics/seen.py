@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from shieldwall.control.api.status import FederatedTrainingStatus
+    from shieldwall.control.plan.orders import Observed
     from shieldwall.control.status.sight import Sight
 
 OF_TRAINING: Final = ("namespace", "training")
@@ -20,5 +21,5 @@ class Seen:
     status: FederatedTrainingStatus
     sight: Sight | None = None
     """None when it cannot even be read."""
-    last: Sight | None = None
-    """Then the one of the last pass that could, for what ends whether it is read or not."""
+    remains: Observed | None = None
+    """Then what is left of it, for what ends whether it is read or not."""

@@ -13,6 +13,7 @@ from kubernetes.client import (
 
 from shieldwall.contract import paths
 from shieldwall.control.plan import volumes
+from shieldwall.control.plan.accepted import SPEC_DIGEST
 from shieldwall.control.plan.container import FLOWER_USER, container, flower_env, user_image, user_resources
 from shieldwall.control.plan.labels import Component, label_selector, metadata
 from shieldwall.control.plan.pod import init_container, pod_template, proxy_container, replicas
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def aggregator_stateful_set(
-    training: Training, settings: PlanSettings, names: Names, policy: RuntimePolicy
+    training: Training, settings: PlanSettings, names: Names, policy: RuntimePolicy, spec_digest: str
 ) -> V1StatefulSet:
     """One replica with the model and the record of rounds on its volume."""
     placement = training.spec.aggregator_template
@@ -53,7 +54,7 @@ def aggregator_stateful_set(
     return V1StatefulSet(
         api_version="apps/v1",
         kind="StatefulSet",
-        metadata=metadata(training, names.aggregator, Component.AGGREGATOR),
+        metadata=metadata(training, names.aggregator, Component.AGGREGATOR, annotations={SPEC_DIGEST: spec_digest}),
         spec=V1StatefulSetSpec(
             replicas=replicas(training),
             revision_history_limit=2,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from shieldwall.control.plan.accepted import accepted_config_map, digest_of, spec_text
 from shieldwall.control.plan.accounts import service_accounts
 from shieldwall.control.plan.aggregator import aggregator_stateful_set
 from shieldwall.control.plan.certificates import (
@@ -63,8 +64,11 @@ def _objects(
 ) -> Iterator[KubernetesObject]:
     """In the order of their making: what closes and what is mounted before what runs."""
     policy = runtime_policy(training, settings, observed.node_keys)
+    accepted = spec_text(training.spec)
     yield from service_accounts(training, names)
     yield from network_policies(training, settings, names)
+    if (record := accepted_config_map(training, names, accepted)) is not None:
+        yield record
     yield policy_config_map(training, names.client_policy, policy.for_clients())
     if _all_clients_known(training, policy):
         yield policy_config_map(training, names.policy, policy)
@@ -72,20 +76,25 @@ def _objects(
         yield trust_config_map(training, names, observed.trust)
     yield from services(training, names)
     yield client_disruption_budget(training, names)
-    yield from _pods(training, settings, names, observed, policy)
+    yield from _pods(training, settings, names, observed, policy, digest_of(accepted))
 
 
-def _pods(
-    training: Training, settings: PlanSettings, names: Names, observed: Observed, policy: RuntimePolicy
+def _pods(  # noqa: PLR0913, PLR0917  # all that pods are made of
+    training: Training,
+    settings: PlanSettings,
+    names: Names,
+    observed: Observed,
+    policy: RuntimePolicy,
+    spec_digest: str,
 ) -> Iterator[KubernetesObject]:
     """The server first. Each pod needs every Secret and ConfigMap that it mounts."""
     if observed.trust is None:
         return
     if _all_clients_known(training, policy) and names.superexec in observed.shared_secrets:
         if names.server_tls in observed.leaves:
-            yield server_stateful_set(training, settings, names, policy)
+            yield server_stateful_set(training, settings, names, policy, spec_digest)
         if names.aggregator_tls in observed.leaves:
-            yield aggregator_stateful_set(training, settings, names, policy)
+            yield aggregator_stateful_set(training, settings, names, policy, spec_digest)
     for index, client in enumerate(training.spec.clients):
         if names.client_tls(client.name) in observed.leaves and client.name in observed.node_keys:
             yield client_deployment(training, settings, names, policy, index)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.identity import Federation
@@ -12,6 +13,7 @@ from shieldwall.control.plan.services import server_dns_names
 from shieldwall.pki.authority import federation_of
 from shieldwall.pki.leaf import LeafRequest
 from shieldwall.pki.renewal import RenewalReason, crl_renewal_time, next_renewal, renewal_reason
+from shieldwall.pki.validity import made_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
     from shieldwall.control.plan.settings import PlanSettings
 
 SUPEREXEC_KEY: Final = "superexec"
+REQUEST_INTERVAL: Final = timedelta(seconds=10)
+"""Between two answers to requests for the same leaf: whoever may write annotations cannot have keys made all day."""
+_WHOLE: Final = timedelta(seconds=1)
+"""A certificate's times are whole seconds."""
 
 
 def authority_order(
@@ -45,11 +51,23 @@ def certificate_orders(
         request = wanted_request(training, subjects[secret])
         reason = _reason(observed.leaves.get(secret), issuer, wanted, now)
         if reason is None and unanswered(request, observed.renewals.get(secret, "")):
-            reason = RenewalReason.REQUESTED
+            reason = RenewalReason.REQUESTED if _answered_from(observed, secret, now) is None else None
         if reason is not None:
             order = CertificateOrder(secret, wanted.identity, wanted.dns_names, wanted.lifetime, reason.value, request)
             orders.append(order)
     return tuple(orders)
+
+
+def _answered_from(observed: Observed, secret: str, now: datetime) -> datetime | None:
+    """When the next request for a leaf that is there is answered; None for at once.
+
+    The first request is, whenever the leaf was made, and so is one after a clock was turned back.
+    """
+    leaf = observed.leaves.get(secret)
+    if leaf is None or not observed.renewals.get(secret):
+        return None
+    free = made_at(leaf) + REQUEST_INTERVAL + _WHOLE
+    return free if made_at(leaf) <= now < free else None
 
 
 def wanted_request(training: Training, subject: str) -> str:
@@ -63,6 +81,14 @@ def subjects_of(training: Training, names: Names) -> dict[str, str]:
     return {names.server_tls: SERVER, names.aggregator_tls: AGGREGATOR} | clients
 
 
+def subject_of(names: Names, secret: str) -> str | None:
+    """The same for one Secret, by its name alone; None when it is no leaf's."""
+    prefix = names.client_tls("")
+    if secret.startswith(prefix):
+        return client_subject(secret.removeprefix(prefix))
+    return {names.server_tls: SERVER, names.aggregator_tls: AGGREGATOR}.get(secret)
+
+
 def entries_of(training: Training, names: Names) -> dict[str, frozenset[str]]:
     """Every Secret that a training may own, and the names of its entries."""
     leaf, node = frozenset({"tls.crt", "tls.key", "ca.crt"}), frozenset({"node.key", "node.pub"})
@@ -74,15 +100,21 @@ def entries_of(training: Training, names: Names) -> dict[str, frozenset[str]]:
 
 
 def next_deadline(training: Training, settings: PlanSettings, observed: Observed, now: datetime) -> datetime | None:
-    """When something will be due though nothing happens: a leaf, the revocation list, or a CA that has run out.
+    """When something will be due though nothing happens: a leaf, an answer, the revocation list, or a CA's end.
 
     Later than ``now``; None while there is no usable CA.
     """
     issuer = usable_issuer(_federation(training, settings), observed.issuer, now)
     if issuer is None:
         return None
-    known = (observed.leaves.get(secret) for secret, _ in _leaves(training, settings, Names(training.name)))
+    names = Names(training.name)
+    known = (observed.leaves.get(secret) for secret, _ in _leaves(training, settings, names))
     due = [next_renewal(leaf, issuer) for leaf in known if leaf is not None]
+    due += [
+        _answered_from(observed, secret, now)
+        for secret, subject in subjects_of(training, names).items()
+        if unanswered(wanted_request(training, subject), observed.renewals.get(secret, ""))
+    ]
     if observed.trust is not None:
         due.append(crl_renewal_time(observed.trust.crl, issuer))
     return min(each for each in [*due, issuer.not_valid_after_utc] if each is not None and each > now)

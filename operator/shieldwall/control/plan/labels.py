@@ -54,13 +54,18 @@ def labels(training: Training, component: Component | None = None, client: str |
 
 
 def metadata(
-    training: Training, name: str, component: Component | None = None, client: str | None = None
+    training: Training,
+    name: str,
+    component: Component | None = None,
+    client: str | None = None,
+    annotations: dict[str, str] | None = None,
 ) -> V1ObjectMeta:
     """Metadata of an object that goes when the training goes."""
     return V1ObjectMeta(
         name=name,
         namespace=training.namespace,
         labels=labels(training, component, client),
+        annotations=annotations,
         owner_references=_owners(training),
     )
 

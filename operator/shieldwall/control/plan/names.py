@@ -56,6 +56,11 @@ class Names:
         return f"{self.training}-client-policy"
 
     @property
+    def accepted(self) -> str:
+        """ConfigMap of the last accepted spec."""
+        return f"{self.training}-policy-spec"
+
+    @property
     def trust(self) -> str:
         """ConfigMap of the CA bundle and the CRL."""
         return f"{self.training}-trust"

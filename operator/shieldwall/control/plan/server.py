@@ -13,6 +13,7 @@ from kubernetes.client import (
 
 from shieldwall.contract import ports, routes
 from shieldwall.control.plan import volumes
+from shieldwall.control.plan.accepted import SPEC_DIGEST
 from shieldwall.control.plan.container import FLOWER_USER, container, flower_env, resources_of, runtime_image
 from shieldwall.control.plan.labels import Component, label_selector, metadata
 from shieldwall.control.plan.pod import init_container, pod_template, proxy_container, replicas
@@ -31,7 +32,7 @@ _OUTER_PORTS = {"fleet": ports.FLEET, "steward": ports.STEWARD, "runtime": ports
 
 
 def server_stateful_set(
-    training: Training, settings: PlanSettings, names: Names, policy: RuntimePolicy
+    training: Training, settings: PlanSettings, names: Names, policy: RuntimePolicy, spec_digest: str
 ) -> V1StatefulSet:
     """One replica: Flower keeps its nodes and runs in SQLite."""
     template = pod_template(
@@ -50,7 +51,7 @@ def server_stateful_set(
     return V1StatefulSet(
         api_version="apps/v1",
         kind="StatefulSet",
-        metadata=metadata(training, names.server, Component.SERVER),
+        metadata=metadata(training, names.server, Component.SERVER, annotations={SPEC_DIGEST: spec_digest}),
         spec=V1StatefulSetSpec(
             replicas=replicas(training),
             revision_history_limit=2,

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from shieldwall.control.status.view import View
 
 
+_KEPT: Final = (
+    "Nothing of the spec is acted on until it is corrected. What runs is kept by the one that was accepted last:"
+    " certificates are renewed and its objects repaired."
+)
 _NO_NOISE: Final = (
     "No noise is added, so that a model may tell of single records, and no mode that adds any is available yet:"
     " release no model whose records must stay hidden."
@@ -83,6 +87,8 @@ def _reconciling(view: View, progress: Progress) -> Verdict:
         return Verdict(ConditionStatus.TRUE, retrying.reason, retrying.message)
     if progress.state is State.WORKING:
         return Verdict(ConditionStatus.TRUE, progress.reason, progress.message)
+    if view.refused:
+        return Verdict(ConditionStatus.FALSE, progress.reason, _KEPT)
     if progress.state is State.STALLED:
         return Verdict(ConditionStatus.FALSE, progress.reason, "Nothing goes on until what Stalled says is put right.")
     return Verdict(ConditionStatus.FALSE, progress.reason, "Nothing is left to be changed.")

@@ -11,7 +11,7 @@ from shieldwall.control.plan.names import Names
 from shieldwall.control.status.view import fresh
 from shieldwall.pki.renewal import renewal_time
 from shieldwall.pki.serials import serial_text
-from shieldwall.pki.validity import BACKDATE
+from shieldwall.pki.validity import made_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,5 +111,4 @@ def _serving(
         return Serving.UNSEEN
     if serial == serial_text(certificate.serial_number):
         return Serving.SERVED
-    issued = certificate.not_valid_before_utc + BACKDATE
-    return Serving.LATE if now - issued > LATE_AFTER else Serving.BEFORE
+    return Serving.LATE if now - made_at(certificate) > LATE_AFTER else Serving.BEFORE

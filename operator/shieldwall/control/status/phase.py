@@ -15,7 +15,12 @@ INVALID: Final = "Invalid"
 
 
 def phase_of(view: View) -> str:
-    """The steward's word while it answers. A pause of the operator stops no training, so it is no phase."""
+    """The steward's word while it answers, unless the spec is invalid.
+
+    A pause of the operator stops no training, so it is no phase.
+    """
+    if view.refused:
+        return INVALID
     if view.suspended:
         return SUSPENDED
     if view.last is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,10 @@ class Workload:
     ready: int
     current: bool
     """Whether its controller has acted on the newest spec and no old pod is left."""
+
+
+INVALID_SPEC: Final = "InvalidSpec"
+"""Reason of a trouble: the spec that stands cannot be acted on."""
 
 
 @dataclass(frozen=True, slots=True)

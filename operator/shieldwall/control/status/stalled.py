@@ -1,4 +1,4 @@
-"""The status of a training that cannot be read: nothing is known of it but what stood there before."""
+"""The status of a training of which no valid spec is known: nothing is known of it but what stood there before."""
 
 from __future__ import annotations
 
@@ -22,14 +22,22 @@ if TYPE_CHECKING:
     from shieldwall.control.status.sight import Trouble
 
 _NOT_OBSERVED: Final = "Not observed, since the spec cannot be acted on: see Stalled."
-_UNCHANGED: Final = "Nothing is changed until the spec is corrected; what runs is left alone."
+_UNCHANGED: Final = (
+    "Nothing is changed until the spec is corrected; what runs is left alone, and no certificate of it is renewed:"
+    " no accepted spec is known by which to keep it."
+)
+
+
+def refusal(problems: str) -> str:
+    """What is said of an invalid spec; ``problems`` name the fields."""
+    return f"The spec cannot be acted on until this is corrected: {problems}"
 
 
 def stalled_status(
     previous: FederatedTrainingStatus | None, generation: int | None, trouble: Trouble, now: datetime
 ) -> FederatedTrainingStatus:
     """Stalled with the reason. What was reached stays; what has to be observed anew is unknown."""
-    message = f"The spec cannot be acted on until this is corrected: {trouble.message}"
+    message = refusal(trouble.message)
     unseen = Verdict(ConditionStatus.UNKNOWN, trouble.reason, _NOT_OBSERVED)
     verdicts = {
         "Ready": Verdict(ConditionStatus.FALSE, trouble.reason, message),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.contract.records import Phase
 from shieldwall.control.api.status import ConditionStatus
 from shieldwall.control.plan.names import Names
+from shieldwall.control.status.sight import INVALID_SPEC
 from shieldwall.control.status.text import moment
 
 if TYPE_CHECKING:
@@ -89,15 +90,25 @@ class View:
         return self.sight.training.paused
 
     @property
+    def refused(self) -> bool:
+        """Whether the spec that stands is invalid, so that the training is seen by the one that was accepted last."""
+        trouble = self.sight.trouble
+        return trouble is not None and trouble.reason == INVALID_SPEC
+
+    @property
     def suspended(self) -> bool:
         """Whether no pod is wanted."""
         return self.sight.training.spec.suspend
 
     @property
     def acted_on(self) -> bool:
-        """Whether the spec was ever acted on: not when it was changed during a pause."""
+        """Whether the spec was ever acted on, or refused: not when it was changed during a pause."""
         previous, training = self.sight.previous, self.sight.training
-        return not self.paused or (previous is not None and previous.observed_generation == training.generation)
+        return (
+            not self.paused
+            or self.refused
+            or (previous is not None and previous.observed_generation == training.generation)
+        )
 
     @property
     def observed_generation(self) -> int | None:
