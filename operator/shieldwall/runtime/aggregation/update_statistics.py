@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shieldwall.runtime.aggregation.passes import each
 from shieldwall.runtime.aggregation.vectors import cosine, norm
 
 if TYPE_CHECKING:
@@ -25,10 +26,10 @@ class UpdateStatistics:
     """L2 distance of the update and the aggregate."""
 
 
-def update_statistics(vectors: Sequence[Vector], delta: Vector) -> tuple[UpdateStatistics, ...]:
+def update_statistics(vectors: Sequence[Vector], delta: Vector, threads: int = 1) -> tuple[UpdateStatistics, ...]:
     """The statistics of each update, (d,), against the aggregate ``delta``, (d,), in the same order."""
     length = norm(delta)
-    return tuple(_one(vector, delta, length) for vector in vectors)
+    return tuple(each(lambda vector: _one(vector, delta, length), vectors, threads))
 
 
 def _one(vector: Vector, delta: Vector, length: float) -> UpdateStatistics:

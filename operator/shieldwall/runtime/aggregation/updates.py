@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
+from shieldwall.runtime.aggregation.vectors import is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ class Updates:
         if len(kinds) > 1 or any(len(shape) != 1 or dtype.kind != "f" for shape, dtype in kinds):
             raise ValueError("updates must be float vectors of one length and dtype")
         for position, vector in enumerate(self.vectors):
-            if not np.isfinite(vector).all():
+            if not is_finite(vector):
                 raise ValueError(f"update {position} is not finite")
 
     @classmethod
