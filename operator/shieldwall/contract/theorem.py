@@ -34,6 +34,8 @@ class Theorem:
     @property
     def condition(self) -> str:
         """The inequality as papers write it."""
+        if self.offset == 1:
+            return f"n > {self.factor}f"
         return f"n >= {self.factor}f" + (f"+{self.offset}" if self.offset else "")
 
 
@@ -46,9 +48,7 @@ THEOREMS: Final = {
     Rule.KRUM: Theorem(
         2, 3, "Blanchard 2017, arXiv:1703.02757", "The chosen update points where the honest mean points."
     ),
-    Rule.MULTI_KRUM: Theorem(
-        2, 3, "Blanchard 2017, arXiv:1703.02757", "As Krum, with the variance of select updates."
-    ),
+    Rule.MULTI_KRUM: Theorem(2, 3, "Blanchard 2017, arXiv:1703.02757", "As Krum, with the variance of select updates."),
     Rule.BULYAN: Theorem(
         4, 3, "El Mhamdi 2018, arXiv:1802.07927", "No coordinate is further than O(σ/√d) from an honest value."
     ),

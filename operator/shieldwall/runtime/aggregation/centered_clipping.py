@@ -31,7 +31,7 @@ def centered_clipping_weights(geometry: Geometry, radius: float, steps: int = ST
     weights[n] = 1.0
     for _ in range(steps):
         apart = np.sqrt(from_mean(around, weights))[:n]
-        pull = np.minimum(1.0, radius / np.maximum(apart, np.finfo(float).tiny)) / n
+        pull = radius / np.maximum(apart, radius) / n
         weights *= 1.0 - pull.sum()
         weights[:n] += pull
     return weights[:n]

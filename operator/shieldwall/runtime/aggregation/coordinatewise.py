@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from shieldwall.runtime.model import Vector
 
     Row = NDArray[np.floating]
-    Reduce = Callable[[Sequence[Row]], Row]
+    Places = Sequence[Row] | NDArray[np.floating]
+    """Rows of shape (w,): the same place of each of w coordinates' sorted values, in ascending order."""
+    Reduce = Callable[[Places], Row]
 
 NETWORK_ROWS: Final = 16
 """Up to so many rows a sorting network over whole rows is faster than sorting each coordinate's values."""
@@ -101,7 +103,7 @@ def _by_network(rows: Rows, part: slice, kept: slice, reduce: Reduce, out: Vecto
     for span in spans(part, width):
         size = span.stop - span.start
         if as_they_are:
-            values: Sequence[Row] = [vector[span] for vector in rows.vectors]
+            values: Places = [vector[span] for vector in rows.vectors]
         else:
             values = gather(rows.vectors, span, block, rows.scales)
             if mixture is not None:
@@ -127,7 +129,7 @@ def _by_sorting(rows: Rows, part: slice, kept: slice, reduce: Reduce, out: Vecto
             out[span][narrow] = reduce(values[:, kept].T)
 
 
-def _mean(ordered: Sequence[Row]) -> Row:
+def _mean(ordered: Places) -> Row:
     """The mean of the rows, (w,), within the range from the lowest to the highest."""
     with np.errstate(over="ignore"):
         total = _total(ordered)
@@ -137,7 +139,7 @@ def _mean(ordered: Sequence[Row]) -> Row:
     return total
 
 
-def _total(ordered: Sequence[Row]) -> NDArray[np.float64]:
+def _total(ordered: Places) -> NDArray[np.float64]:
     if len(ordered) > _FEW and isinstance(ordered, np.ndarray):
         return np.ones(len(ordered)) @ ordered.astype(np.float64)
     total = ordered[0].astype(np.float64)
@@ -146,7 +148,7 @@ def _total(ordered: Sequence[Row]) -> NDArray[np.float64]:
     return total
 
 
-def _mean_of_nearest(ordered: Sequence[Row], count: int) -> Row:
+def _mean_of_nearest(ordered: Places, count: int) -> Row:
     """The values that are nearest to the median stand next to each other: find where they begin, then add them up."""
     n = len(ordered)
     middle = _mean(ordered[(n - 1) // 2 : n // 2 + 1])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 _SMOOTHING: Final = 1e-9
-"""ν in parts of the median distance: Weiszfeld's weights 1/distance must stay finite."""
+"""The smoothing in parts of the median distance: Weiszfeld's weights 1/distance must stay finite."""
 _TINY: Final = float(np.finfo(np.float64).tiny)
 _MOST_STEPS: Final = 1000
 _SETTLED: Final = 1e-10

@@ -50,9 +50,7 @@ class Geometry:
             return self
         lengths = scales * self.squared_norms
         apart = (scales[:, None] - scales) * (lengths[:, None] - lengths)
-        return Geometry(
-            scales * lengths, np.maximum(np.outer(scales, scales) * self.squared_distances + apart, 0.0)
-        )
+        return Geometry(scales * lengths, np.maximum(np.outer(scales, scales) * self.squared_distances + apart, 0.0))
 
     def mixed(self, mixture: Matrix) -> Geometry:
         """Of averages of the updates: ``mixture`` is (k, n), its rows add up to 1."""

@@ -23,7 +23,7 @@ def krum_choice(squared_distances: Matrix, f: int, m: int) -> tuple[int, ...]:
 
 
 def krum_scores(squared_distances: Matrix, neighbours: int) -> Matrix:
-    """Σ of the squared distances to the nearest ``neighbours`` others, n − f − 2 of them by the paper: (n, n) → (n,)."""
+    """Σ of the squared distances to the nearest ``neighbours`` others, by the paper n − f − 2: (n, n) → (n,)."""
     others = squared_distances.copy()
     np.fill_diagonal(others, np.inf)
     others.sort(axis=1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -41,7 +41,7 @@ class Network:
     wanted: tuple[int, ...]
     """The numbered rows that hold the wanted places in the end, in ascending order of their values."""
 
-    def run(self, rows: Sequence[Row], scratch: Sequence[Row]) -> list[Row]:
+    def run(self, rows: Iterable[Row], scratch: Iterable[Row]) -> list[Row]:
         """The wanted places of ``rows``, n of shape (w,); ``scratch`` has at least as many rows as it needs."""
         buffers = [*rows, *scratch]
         for step in self.steps:

@@ -46,14 +46,14 @@ def spans(part: slice, width: int) -> Iterator[slice]:
 
 
 def in_segments(size: int, threads: int, work: Callable[[slice], T]) -> list[T]:
-    """``work`` on each segment of a vector of ``size`` coordinates, on at most ``threads`` threads; results in order."""
-    count = min(SEGMENTS, -(-size // WIDEST))
-    parts = [slice(start, stop) for start, stop in pairwise(size * k // count for k in range(count + 1))] if size else []
+    """``work`` on each segment of a vector of ``size`` coordinates, at most ``threads`` at once; results in order."""
+    count = max(1, min(SEGMENTS, -(-size // WIDEST)))
+    parts = [slice(start, stop) for start, stop in pairwise(size * k // count for k in range(count + 1))]
     return each(work, parts, threads)
 
 
 def each(work: Callable[[S], T], items: Sequence[S], threads: int) -> list[T]:
-    """``work`` on each item, on at most ``threads`` threads; results in the items' order."""
+    """``work`` on each item, at most ``threads`` at once; results in the items' order."""
     with _controller().limit(limits=1, user_api="blas"):
         if threads <= 1 or len(items) <= 1:
             return [work(item) for item in items]

@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-MEASURES: Final = frozenset(
-    {Rule.KRUM, Rule.MULTI_KRUM, Rule.BULYAN, Rule.GEOMETRIC_MEDIAN, Rule.CENTERED_CLIPPING}
-)
+MEASURES: Final = frozenset({Rule.KRUM, Rule.MULTI_KRUM, Rule.BULYAN, Rule.GEOMETRIC_MEDIAN, Rule.CENTERED_CLIPPING})
 """Rules that need the updates' geometry."""
 
 
