@@ -66,6 +66,7 @@ lock: ## Write requirements.lock and those of the images anew (needs uv)
 	$(LOCK_LIKE) --no-emit-package numpy --no-emit-package threadpoolctl --output-file examples/digits/requirements.lock examples/digits/requirements.in
 	$(LOCK_LIKE) --output-file images/build/requirements.lock images/build/requirements.in
 	$(LOCK) --output-file tests/harness/analyzer/requirements.lock tests/harness/analyzer/requirements.in
+	$(LOCK) --no-deps --output-file tests/harness/byzfl/requirements.lock tests/harness/byzfl/requirements.in
 
 clean: ## Remove what was made here, the environment too
 	rm -rf .venv demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
