@@ -15,7 +15,7 @@ from typing import Any, Final
 PLACE: Final = Path(__file__).parents[3] / ".venv" / "byzfl"
 
 
-def load() -> Any:  # noqa: ANN401  # an untyped library
+def load() -> Any:
     """The module of its aggregators and pre-aggregators."""
     stubs = {name: ModuleType(name) for name in ("byzfl", "torch", "torch.linalg")}
     stubs["byzfl"].__path__ = [str(PLACE / "byzfl")]

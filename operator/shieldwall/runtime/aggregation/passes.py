@@ -31,13 +31,13 @@ SEGMENTS: Final = 8
 WIDEST: Final = 16_400
 """Coordinates of a block at most. Not a power of two, for those alias in the cache."""
 _NARROWEST: Final = 2050
-_NUMBERS: Final = 410_000
-"""Of a block of n rows: it stays in a core's second-level cache."""
+_NUMBERS: Final = 820_000
+"""Of a block of n rows: it stays in the cache."""
 
 
 def width_for(rows: int) -> int:
     """Coordinates of a block of so many rows."""
-    return min(WIDEST, max(_NARROWEST, _NUMBERS // max(rows, 1) // _NARROWEST * _NARROWEST))
+    return min(WIDEST, max(_NARROWEST, _NUMBERS // rows // _NARROWEST * _NARROWEST))
 
 
 def spans(part: slice, width: int) -> Iterator[slice]:

@@ -15,7 +15,7 @@ from shieldwall.contract.theorem import BUCKET_SIZE
 from shieldwall.runtime.aggregation.coordinatewise import Rows
 from shieldwall.runtime.aggregation.geometry import Geometry, geometry_of
 from shieldwall.runtime.aggregation.mixing import bucketing, nearest_neighbor_mixing
-from shieldwall.runtime.aggregation.vectors import combine, norms
+from shieldwall.runtime.aggregation.vectors import combine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +38,8 @@ class Prepared:
 
     vectors: tuple[Vector, ...]
     num_examples: tuple[int, ...]
+    lengths: Matrix
+    """L2 norms of the raw updates, (n,)."""
     geometry: Geometry | None
     """Of the raw updates; None when neither the rule nor the pre-aggregation asks."""
     mixture: Matrix | None
@@ -57,20 +59,14 @@ class Prepared:
             mixture = bucketing(n, policy.bucket_size or BUCKET_SIZE, np.random.default_rng(seed))
         elif nearest and geometry is not None:
             mixture = nearest_neighbor_mixing(geometry.squared_distances, policy.byzantine)
-        scales = np.ones(n)
+        lengths, scales = np.array(updates.norms), np.ones(n)
         if policy.max_norm is not None and policy.rule is not Rule.CENTERED_CLIPPING:
-            lengths = norms(vectors, threads) if geometry is None else np.sqrt(geometry.squared_norms)
             scales = within(lengths, policy.max_norm)
-        return cls(vectors, updates.num_examples, geometry, mixture, scales, threads)
+        return cls(vectors, updates.num_examples, lengths, geometry, mixture, scales, threads)
 
     def __len__(self) -> int:
         """K, how many the rule sees."""
         return len(self.vectors) if self.mixture is None else len(self.mixture)
-
-    @property
-    def lengths(self) -> Matrix:
-        """L2 norms of the raw updates, (n,)."""
-        return np.sqrt(self._measured.squared_norms)
 
     @property
     def _measured(self) -> Geometry:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shieldwall.runtime.aggregation.passes import WIDEST, each, gather, in_segments, spans, width_for
+from shieldwall.runtime.aggregation.passes import WIDEST, gather, in_segments, spans, width_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BLOCK: Final = WIDEST
 
+_FEW: Final = 8
+"""Vectors that are added up in their own dtype: rounding that is no more than the result's own."""
 _SAFE: Final = {"f": (1e-25, 1e37), "d": (1e-290, 1e300)}
 """Between these a sum of squares has neither overflowed nor lost its large terms to underflow, by dtype."""
 
@@ -34,12 +36,8 @@ def safe(square: float, dtype: np.dtype[np.floating]) -> bool:
 
 
 def is_finite(vector: Vector) -> bool:
-    """Whether every value is finite; reads the vector once and holds nothing of its size."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        return all(
-            math.isfinite(float(np.dot(vector[span], vector[span]))) or bool(np.isfinite(vector[span]).all())
-            for span in blocks(vector.size)
-        )
+    """Whether every value is finite; holds nothing of the vector's size."""
+    return all(bool(np.isfinite(vector[span]).all()) for span in blocks(vector.size))
 
 
 def norm(vector: Vector, minus: Vector | None = None) -> float:
@@ -54,11 +52,6 @@ def norm(vector: Vector, minus: Vector | None = None) -> float:
             block = vector[span] if minus is None else vector[span] - minus[span]
             square += float(np.dot(block, block))
     return math.sqrt(square) if safe(square, vector.dtype) else _careful_norm(vector, minus)
-
-
-def norms(vectors: Sequence[Vector], threads: int = 1) -> NDArray[np.float64]:
-    """L2 norms of n vectors: (n,)."""
-    return np.array(each(norm, vectors, threads))
 
 
 def _careful_norm(vector: Vector, minus: Vector | None) -> float:
@@ -97,15 +90,37 @@ def combine(vectors: Sequence[Vector], weights: NDArray[np.float64], threads: in
     used = [vector for vector, weight in zip(vectors, weights, strict=True) if weight != 0.0]
     factors = weights[weights != 0.0]
     out = np.zeros_like(vectors[0]) if not used else np.empty_like(vectors[0])
-    width = width_for(2 * len(used))
-
-    def work(part: slice) -> None:
-        scratch = np.empty((len(used), width))
-        for span in spans(part, width):
-            out[span] = factors @ gather(used, span, scratch)
-
     if len(used) == 1 and factors[0] == 1.0:
         out[:] = used[0]
     elif used:
-        in_segments(out.size, threads, work)
+        equal = (factors == factors[0]).all()
+        add = _add_equal if equal else _add_weighted
+        in_segments(out.size, threads, lambda part: add(used, factors, part, out))
     return out
+
+
+def _add_weighted(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
+    width = width_for(len(vectors))
+    scratch = np.empty((len(vectors), width))
+    for span in spans(part, width):
+        out[span] = factors @ gather(vectors, span, scratch)
+
+
+def _add_equal(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
+    """Without a copy of any vector: a few at a time in their dtype, these sums in float64."""
+    few, total = np.empty(BLOCK, out.dtype), np.empty(BLOCK)
+    for span in spans(part, BLOCK):
+        sums, sum_of_few = total[: span.stop - span.start], few[: span.stop - span.start]
+        sums[:] = 0.0
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(vectors), _FEW):
+                first, *others = vectors[start : start + _FEW]
+                sum_of_few[:] = first[span]
+                for vector in others:
+                    sum_of_few += vector[span]
+                sums += sum_of_few
+        sums *= factors[0]
+        if not np.isfinite(sums).all():  # the sum of a few is beyond the dtype, and their mean may well not be
+            _add_weighted(vectors, factors, span, out)
+        else:
+            out[span] = sums

@@ -167,15 +167,18 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy, threads: int = 
         reason = f"{len(admitted)} replies were admitted where {needed} are needed{_for_example(given)}"
         return Conclusion(None, None, given, reason)
     verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
-    vectors = [verdict.update.vector for verdict in verdicts]
+    updates = Updates.of(
+        [verdict.update.vector for verdict in verdicts],
+        [verdict.num_examples for verdict in verdicts],
+        [verdict.update.norm for verdict in verdicts],
+    )
     records = {reply.asked.client: reply.record() for reply in answer.replies}
     try:
-        updates = Updates.of(vectors, [verdict.num_examples for verdict in verdicts])
         result = aggregate(updates, policy.aggregation, _seed(answer.facts, verdicts), threads)
     except TooFewUpdatesError as error:
         return Conclusion(None, None, tuple(records.values()), str(error))
     for position, (reply, statistics) in enumerate(
-        zip(admitted, update_statistics(vectors, result.delta, threads), strict=True)
+        zip(admitted, update_statistics(updates, result.delta, threads), strict=True)
     ):
         client = reply.asked.client
         records[client] = records[client].model_copy(
