@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 from harness import byzfl
 
 from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule
@@ -14,6 +13,7 @@ from shieldwall.runtime.aggregation import Updates, aggregate
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     Run = Callable[[], object]
@@ -47,8 +47,8 @@ def cases(matrix: NDArray[np.float32], threads: int) -> Iterator[Case]:
     updates, as_flower = Updates.of(list(matrix)), [([row], 1) for row in matrix]
     mixing, bucketing = PreAggregation.NEAREST_NEIGHBOR_MIXING, PreAggregation.BUCKETING
 
-    def ours(rule: Rule, byzantine: int = f, **fields: Any) -> Run:
-        policy = AggregationPolicy(rule=rule, byzantine=byzantine, **fields)
+    def ours(rule: Rule, byzantine: int = f, **fields: object) -> Run:
+        policy = AggregationPolicy.model_validate({"rule": rule, "byzantine": byzantine, **fields})
         return lambda: aggregate(updates, policy, 1, threads)
 
     def case(rule: str, run: Run, in_flower: Run | None, in_byzfl: Run | None, **more: dict[str, int]) -> Case:

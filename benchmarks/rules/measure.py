@@ -20,10 +20,17 @@ if TYPE_CHECKING:
 _STATUS = Path("/proc/self/status")
 
 
-def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int, patience: float) -> dict[str, list[float]]:
-    """Seconds of each of ``runs``, in turns; one that has had ``patience`` seconds gets no further turn."""
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+READ = "read"
+_READ_SECONDS = 0.25
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], object]], matrix: NDArray[np.float32], repeats: int, patience: float
+) -> dict[str, list[float]]:
+    """Seconds of each of ``runs``, and of reading the matrix, in turns; at ``patience`` seconds in all turns end."""
+    seconds: dict[str, list[float]] = {name: [] for name in (READ, *runs)}
     for _ in range(repeats):
+        seconds[READ].append(_read(matrix))
         for name, run in runs.items():
             if sum(seconds[name]) > patience:
                 continue
@@ -33,10 +40,18 @@ def interleaved(runs: Mapping[str, Callable[[], object]], repeats: int, patience
     return seconds
 
 
-def read(matrix: NDArray[np.float32]) -> None:
-    """Look at every number once, on one thread."""
-    for row in matrix:
-        row.max()
+def _read(matrix: NDArray[np.float32]) -> float:
+    """Seconds of looking at every number once, on one thread.
+
+    The mean of many times: a single one is so short that others who use the machine would not get in between, as they
+    do in what it is compared with.
+    """
+    started, times = time.perf_counter(), 0
+    while (elapsed := time.perf_counter() - started) < _READ_SECONDS:
+        for row in matrix:
+            row.max()
+        times += 1
+    return elapsed / times
 
 
 def extra_bytes(run: Callable[[], object]) -> int:

@@ -149,21 +149,19 @@ def _total(ordered: Places) -> NDArray[np.float64]:
 
 
 def _mean_of_nearest(ordered: Places, count: int) -> Row:
-    """The values that are nearest to the median stand next to each other: find where they begin, then add them up."""
-    n = len(ordered)
-    middle = _mean(ordered[(n - 1) // 2 : n // 2 + 1])
-    start = np.zeros(middle.shape, np.intp)
+    """The ``count`` values that are nearest to the median stand next to each other.
+
+    They begin at the lowest or further up: past every place whose value is further from the median than the one
+    ``count`` places above it. So of the places that lie ``count`` apart exactly one is taken.
+    """
+    middle = _mean(ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]).astype(ordered[0].dtype)
+    total = np.zeros(middle.shape)
     with np.errstate(over="ignore"):
-        best = np.maximum(middle - ordered[0], ordered[count - 1] - middle)
-        for begin in range(1, n - count + 1):
-            reach = np.maximum(middle - ordered[begin], ordered[begin + count - 1] - middle)
-            nearer = reach < best
-            start[nearer] = begin
-            np.minimum(best, reach, out=best)
-    total, low, high = np.zeros(middle.shape), np.full(middle.shape, np.inf), np.full(middle.shape, -np.inf)
-    for position, row in enumerate(ordered):
-        taken = (start <= position) & (position < start + count)
-        np.add(total, row, out=total, where=taken)
-        np.minimum(low, row, out=low, where=taken)
-        np.maximum(high, row, out=high, where=taken)
-    return np.clip(total / count, low, high)
+        for lowest in range(count):
+            taken = ordered[lowest].copy()
+            for place in range(lowest, len(ordered) - count, count):
+                above = ordered[place + count]
+                np.copyto(taken, above, where=middle - ordered[place] > above - middle)
+            total += taken
+        total /= count
+    return total

@@ -108,7 +108,8 @@ def _gram(vectors: Sequence[Vector], minus: Vector | None, dtype: DTypeLike, thr
         return total
 
     with np.errstate(over="ignore", invalid="ignore"):
-        return reduce(np.add, in_segments(vectors[0].size, threads, work), np.zeros((n, n)))
+        total = reduce(np.add, in_segments(vectors[0].size, threads, work), np.zeros((n, n)))
+        return (total + total.T) / 2.0  # BLAS may make the two halves in different ways
 
 
 def _distances(gram: Matrix) -> Matrix:
