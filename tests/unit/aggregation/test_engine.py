@@ -78,7 +78,7 @@ def test_the_network_sorts_any_number_of_rows(n):
 
 def test_places_that_nobody_wants_cost_no_step():
     assert len(network(10, 4, 6).steps) < len(network(10, 0, 10).steps)
-    (step,) = [step for step in network(2, 0, 1).steps]
+    (step,) = network(2, 0, 1).steps
     assert (step.low, step.high) == (2, None)
 
 

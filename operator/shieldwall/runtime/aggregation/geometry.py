@@ -63,7 +63,7 @@ class Geometry:
         rows[:-1, :n] = mixture
         rows[-1, n] = 1.0
         # Σ aᵢbⱼ‖uᵢ − uⱼ‖² less half of that within each: exact for rows that add up to 1.
-        across = rows @ around @ rows.T
+        across = _symmetric(rows @ around @ rows.T)
         own = np.diagonal(across) / 2.0
         apart = np.maximum(across - own[:, None] - own, 0.0)
         np.fill_diagonal(apart, 0.0)
@@ -109,7 +109,12 @@ def _gram(vectors: Sequence[Vector], minus: Vector | None, dtype: DTypeLike, thr
 
     with np.errstate(over="ignore", invalid="ignore"):
         total = reduce(np.add, in_segments(vectors[0].size, threads, work), np.zeros((n, n)))
-        return (total + total.T) / 2.0  # BLAS may make the two halves in different ways
+        return _symmetric(total)
+
+
+def _symmetric(matrix: Matrix) -> Matrix:
+    """BLAS may make the two halves in different ways; equal scores must stay equal."""
+    return (matrix + matrix.T) / 2.0
 
 
 def _distances(gram: Matrix) -> Matrix:
