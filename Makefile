@@ -44,7 +44,8 @@ cluster-down: setup ## End that cluster
 long: setup ## Ten minutes of a training whose certificates live a minute
 	SHIELDWALL_LONG=1 $(BIN)/pytest tests/e2e_local/test_short_leaves.py --timeout 1500
 
-bench: setup tools ## Benchmarks, as ratios against a peer in one run
+bench: setup tools ## Benchmarks, as ratios against peers in one run
+	$(BIN)/python benchmarks/aggregation.py
 	$(BIN)/python benchmarks/round_time.py
 	$(BIN)/python benchmarks/operator_scale.py
 

@@ -28,10 +28,12 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 SEGMENTS: Final = 8
+MOST_THREADS: Final = 4
+"""Each holds a block, and more of them wait for memory."""
 WIDEST: Final = 16_400
 """Coordinates of a block at most. Not a power of two, for those alias in the cache."""
 _NARROWEST: Final = 2050
-_NUMBERS: Final = 820_000
+_NUMBERS: Final = 1_640_000
 """Of a block of n rows: it stays in the cache."""
 
 
@@ -53,11 +55,11 @@ def in_segments(size: int, threads: int, work: Callable[[slice], T]) -> list[T]:
 
 
 def each(work: Callable[[S], T], items: Sequence[S], threads: int) -> list[T]:
-    """``work`` on each item, at most ``threads`` at once; results in the items' order."""
+    """``work`` on each item, at most ``threads`` and MOST_THREADS at once; results in order."""
     with _controller().limit(limits=1, user_api="blas"):
         if threads <= 1 or len(items) <= 1:
             return [work(item) for item in items]
-        with ThreadPoolExecutor(min(threads, len(items))) as pool:
+        with ThreadPoolExecutor(min(threads, len(items), MOST_THREADS)) as pool:
             return list(pool.map(work, items))
 
 

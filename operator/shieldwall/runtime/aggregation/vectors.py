@@ -100,7 +100,7 @@ def combine(vectors: Sequence[Vector], weights: NDArray[np.float64], threads: in
 
 
 def _add_weighted(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
-    width = width_for(len(vectors))
+    width = width_for(2 * len(vectors))
     scratch = np.empty((len(vectors), width))
     for span in spans(part, width):
         out[span] = factors @ gather(vectors, span, scratch)
