@@ -3,7 +3,7 @@
 Machines differ and are noisy, so a figure is the median of interleaved runs, in reads: how many times the matrix could
 have been read meanwhile, on one thread. Memory is what a run takes at most besides its input and its result.
 
-    python benchmarks/aggregation.py [--cells 10x1e6,50x1e6] [--rules Krum,median] [--repeats 5] [--output FILE]
+    python benchmarks/aggregation.py [--cells 10x1e6,50x1e6] [--rules Krum,median] [--clock cpu] [--output FILE]
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ import json
 import os
 import statistics
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rules.cases import BYZFL, FLOWER, OURS, Case, cases
 from rules.measure import READ, extra_bytes, interleaved
 
 from shieldwall.runtime.cpus import available_cpus
+
+if TYPE_CHECKING:
+    from rules.measure import Clock
 
 CELLS = "10x1e6,50x1e6,200x1e6,10x1e7"
 AIMS = {
@@ -30,6 +35,7 @@ AIMS = {
     ("NNM + trimmed mean", 200, 1_000_000): 25,
 }
 """Reads."""
+CLOCKS: dict[str, Clock] = {"wall": time.perf_counter, "cpu": time.process_time}
 MOST_EXTRA = 32 * 2**20
 UNSEEN = 4 * 2**20
 """Less than what threads and their allocators take by chance."""
@@ -46,11 +52,11 @@ def why_not(case: Case, name: str, patience: float) -> str:
     return f"about {seconds:.0f} s" if seconds > patience else ""
 
 
-def measure(case: Case, matrix: np.ndarray, repeats: int, patience: float) -> dict[str, object]:
+def measure(case: Case, matrix: np.ndarray, repeats: int, patience: float, clock: Clock) -> dict[str, object]:
     """One row of the table."""
     left_out = {name: reason for name in case.runs if (reason := why_not(case, name, patience))}
     runs = {name: run for name, run in case.runs.items() if name not in left_out}
-    seconds = interleaved(runs, matrix, repeats, patience)
+    seconds = interleaved(runs, matrix, repeats, patience, clock)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "rule": case.rule, "n": case.n, "d": case.d, "seconds": median, "left_out": left_out,
@@ -99,9 +105,17 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--patience", type=float, default=30, help="seconds for a peer in a case")
     parser.add_argument("--threads", type=int, default=available_cpus())
+    parser.add_argument(
+        "--clock",
+        choices=CLOCKS,
+        default="wall",
+        help="cpu: seconds of all threads together, which others on the machine disturb less",
+    )
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    print(f"{arguments.threads} threads; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    print(
+        f"{arguments.clock} clock, {arguments.threads} threads; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+    )
     print(f"{'':13} {'':25} {'read ms':>8} {'ms':>9} {'reads and extra: ours':>22} {'Flower':>22} {'ByzFL':>22}")
     rows, missed = [], []
     for cell in arguments.cells.split(","):
@@ -110,7 +124,7 @@ def main() -> int:
         for case in cases(matrix, arguments.threads):
             if arguments.rules and case.rule not in arguments.rules.split(","):
                 continue
-            row = measure(case, matrix, arguments.repeats, arguments.patience)
+            row = measure(case, matrix, arguments.repeats, arguments.patience, CLOCKS[arguments.clock])
             rows.append(row)
             missed += complaints(row)
             print(line(row), flush=True)

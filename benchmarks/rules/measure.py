@@ -7,7 +7,6 @@ import gc
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    Clock = Callable[[], float]
+
 _STATUS = Path("/proc/self/status")
 
 
@@ -25,29 +26,29 @@ _READ_SECONDS = 0.25
 
 
 def interleaved(
-    runs: Mapping[str, Callable[[], object]], matrix: NDArray[np.float32], repeats: int, patience: float
+    runs: Mapping[str, Callable[[], object]], matrix: NDArray[np.float32], repeats: int, patience: float, clock: Clock
 ) -> dict[str, list[float]]:
     """Seconds of each of ``runs``, and of reading the matrix, in turns; at ``patience`` seconds in all turns end."""
     seconds: dict[str, list[float]] = {name: [] for name in (READ, *runs)}
     for _ in range(repeats):
-        seconds[READ].append(_read(matrix))
+        seconds[READ].append(_read(matrix, clock))
         for name, run in runs.items():
             if sum(seconds[name]) > patience:
                 continue
-            started = time.perf_counter()
+            started = clock()
             run()
-            seconds[name].append(time.perf_counter() - started)
+            seconds[name].append(clock() - started)
     return seconds
 
 
-def _read(matrix: NDArray[np.float32]) -> float:
+def _read(matrix: NDArray[np.float32], clock: Clock) -> float:
     """Seconds of looking at every number once, on one thread.
 
     The mean of many times: a single one is so short that others who use the machine would not get in between, as they
     do in what it is compared with.
     """
-    started, times = time.perf_counter(), 0
-    while (elapsed := time.perf_counter() - started) < _READ_SECONDS:
+    started, times = clock(), 0
+    while (elapsed := clock() - started) < _READ_SECONDS:
         for row in matrix:
             row.max()
         times += 1
