@@ -113,9 +113,8 @@ def main() -> int:
     )
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    print(
-        f"{arguments.clock} clock, {arguments.threads} threads; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
-    )
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors"
+    print(f"{arguments.clock} clock, {arguments.threads} threads; {load}")
     print(f"{'':13} {'':25} {'read ms':>8} {'ms':>9} {'reads and extra: ours':>22} {'Flower':>22} {'ByzFL':>22}")
     rows, missed = [], []
     for cell in arguments.cells.split(","):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -45,6 +45,7 @@ def length(rows, *arguments, seed=0):
 
 @pytest.mark.parametrize(("rule", "before"), CASES)
 @pytest.mark.parametrize("f", [1, 2])
+@settings(max_examples=50)
 @given(data=st.data(), seed=st.integers(0, 2**32))
 def test_f_liars_never_move_it_beyond_the_bound(rule, before, f, data, seed):
     n = replies_needed(rule, f, before)

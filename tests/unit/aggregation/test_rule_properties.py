@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -83,6 +83,7 @@ def test_krum_scores_move_with_the_updates(honest, lies, places):
 
 # Not Bulyan's: two that are each other's only neighbour have equal scores, and the earlier goes first.
 @pytest.mark.parametrize(("rule", "before"), [each for each in ANY_RULES if each[0] is not Rule.BULYAN])
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), places=st.permutations(range(N)))
 def test_the_order_of_the_updates_does_not_matter_beyond_rounding(rule, before, seed, places):
     rows = np.random.default_rng(seed).normal(size=(N, D)).astype(np.float32)
@@ -93,6 +94,7 @@ def test_the_order_of_the_updates_does_not_matter_beyond_rounding(rule, before, 
 
 
 @pytest.mark.parametrize(("rule", "before"), ANY_RULES)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), shift=st.floats(-100, 100))
 def test_a_shift_of_all_updates_shifts_what_any_rule_makes_of_them(rule, before, seed, shift):
     rows = np.random.default_rng(seed).normal(size=(N, D))
@@ -102,6 +104,7 @@ def test_a_shift_of_all_updates_shifts_what_any_rule_makes_of_them(rule, before,
 
 
 @pytest.mark.parametrize(("rule", "before"), ANY_RULES)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), factor=st.floats(1e-6, 1e6))
 def test_a_common_factor_of_all_updates_is_that_of_the_aggregate(rule, before, seed, factor):
     rows = np.random.default_rng(seed).normal(size=(N, D))

@@ -24,12 +24,10 @@ if TYPE_CHECKING:
     """Rows of shape (w,): the same place of each of w coordinates' sorted values, in ascending order."""
     Reduce = Callable[[Places], Row]
 
-NETWORK_ROWS: Final = 16
+NETWORK_ROWS: Final = 20
 """Up to so many rows a sorting network over whole rows is faster than sorting each coordinate's values."""
-
 _SORTED: Final = 1025
 """Coordinates that are sorted at once: all their values stay in the cache."""
-_FEW: Final = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,22 +128,27 @@ def _by_sorting(rows: Rows, part: slice, kept: slice, reduce: Reduce, out: Vecto
 
 
 def _mean(ordered: Places) -> Row:
-    """The mean of the rows, (w,), within the range from the lowest to the highest."""
-    with np.errstate(over="ignore"):
-        total = _total(ordered)
-        total /= len(ordered)
-    if ordered[0].dtype == total.dtype:  # rounding could leave the range; that to a shorter dtype leads back into it
-        np.clip(total, ordered[0], ordered[-1], out=total)
-    return total
+    """The mean of the rows, (w,), within the range from the lowest to the highest, which rounding could leave.
+
+    A few are added up in their own dtype: that is rounding of the result's own size. Many are in float64.
+    """
+    if len(ordered) == 1:
+        return ordered[0]
+    total = _sum_of_few(ordered) if len(ordered) <= NETWORK_ROWS else None
+    if total is None:
+        with np.errstate(over="ignore"):
+            total = np.ones(len(ordered)) @ np.asarray(ordered).astype(np.float64)
+    total /= len(ordered)
+    return np.clip(total, ordered[0], ordered[-1], out=total)
 
 
-def _total(ordered: Places) -> NDArray[np.float64]:
-    if len(ordered) > _FEW and isinstance(ordered, np.ndarray):
-        return np.ones(len(ordered)) @ ordered.astype(np.float64)
-    total = ordered[0].astype(np.float64)
-    for row in ordered[1:]:
-        total += row
-    return total
+def _sum_of_few(ordered: Places) -> Row | None:
+    """None when it is beyond the dtype, or nearly: the mean is not."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = ordered[0] + ordered[1]
+        for row in ordered[2:]:
+            total += row
+        return total if math.isfinite(float(np.dot(total, total))) else None
 
 
 def _mean_of_nearest(ordered: Places, count: int) -> Row:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 BLOCK: Final = WIDEST
 
-_FEW: Final = 8
+_FEW: Final = 32
 """Vectors that are added up in their own dtype: rounding that is no more than the result's own."""
+_SUMMED: Final = 65_600
+"""Coordinates of a sum in the making: it stays in the cache, and long runs of each vector are read."""
 _SAFE: Final = {"f": (1e-25, 1e37), "d": (1e-290, 1e300)}
 """Between these a sum of squares has neither overflowed nor lost its large terms to underflow, by dtype."""
 
@@ -108,19 +110,21 @@ def _add_weighted(vectors: Sequence[Vector], factors: NDArray[np.float64], part:
 
 def _add_equal(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
     """Without a copy of any vector: a few at a time in their dtype, these sums in float64."""
-    few, total = np.empty(BLOCK, out.dtype), np.empty(BLOCK)
-    for span in spans(part, BLOCK):
+    few, total = np.empty(_SUMMED, out.dtype), np.empty(_SUMMED)
+    for span in spans(part, _SUMMED):
         sums, sum_of_few = total[: span.stop - span.start], few[: span.stop - span.start]
-        sums[:] = 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(vectors), _FEW):
-                first, *others = vectors[start : start + _FEW]
-                sum_of_few[:] = first[span]
-                for vector in others:
-                    sum_of_few += vector[span]
-                sums += sum_of_few
-        sums *= factors[0]
-        if not np.isfinite(sums).all():  # the sum of a few is beyond the dtype, and their mean may well not be
+                first, *others = (vector[span] for vector in vectors[start : start + _FEW])
+                np.add(first, others[0] if others else 0.0, out=sum_of_few)
+                for other in others[1:]:
+                    sum_of_few += other
+                if start:
+                    sums += sum_of_few
+                else:
+                    sums[:] = sum_of_few
+            whole = math.isfinite(float(np.dot(sums, sums)))
+        if whole:
+            np.multiply(sums, factors[0], out=out[span], casting="same_kind")
+        else:  # the sum of a few may be beyond the dtype where their mean is not
             _add_weighted(vectors, factors, span, out)
-        else:
-            out[span] = sums
