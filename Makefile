@@ -44,7 +44,8 @@ cluster-down: setup ## End that cluster
 long: setup tools ## Ten minutes of a training whose certificates live a minute; all of a thousand generated trainings
 	SHIELDWALL_LONG=1 $(BIN)/pytest tests/e2e_local/test_short_leaves.py tests/integration/control/test_differential.py --timeout 1500
 
-bench: setup tools ## Benchmarks, as ratios against a peer in one run
+bench: setup tools ## Benchmarks, as ratios against peers in one run
+	$(BIN)/python benchmarks/aggregation.py
 	$(BIN)/python benchmarks/round_time.py
 	$(BIN)/python benchmarks/operator_scale.py
 
@@ -63,9 +64,10 @@ lock: ## Write requirements.lock and those of the images anew (needs uv)
 	$(LOCK) --extra dev --output-file requirements.lock pyproject.toml
 	$(LOCK_LIKE) --extra control --output-file images/operator/requirements.lock pyproject.toml
 	$(LOCK_LIKE) --extra runtime --no-emit-package uv --output-file images/runtime/requirements.lock pyproject.toml
-	$(LOCK_LIKE) --no-emit-package numpy --output-file examples/digits/requirements.lock examples/digits/requirements.in
+	$(LOCK_LIKE) --no-emit-package numpy --no-emit-package threadpoolctl --output-file examples/digits/requirements.lock examples/digits/requirements.in
 	$(LOCK_LIKE) --output-file images/build/requirements.lock images/build/requirements.in
 	$(LOCK) --output-file tests/harness/analyzer/requirements.lock tests/harness/analyzer/requirements.in
+	$(LOCK) --no-deps --output-file tests/harness/byzfl/requirements.lock tests/harness/byzfl/requirements.in
 
 clean: ## Remove what was made here, the environment too
 	rm -rf .venv demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -31,6 +31,18 @@ class Rule(StrEnum):
     FED_TRIMMED_AVG = "FedTrimmedAvg"
     KRUM = "Krum"
     MULTI_KRUM = "MultiKrum"
+    BULYAN = "Bulyan"
+    GEOMETRIC_MEDIAN = "GeometricMedian"
+    CENTERED_CLIPPING = "CenteredClipping"
+
+
+class PreAggregation(StrEnum):
+    """What is done to the updates before the rule."""
+
+    NEAREST_NEIGHBOR_MIXING = "NearestNeighborMixing"
+    """Each becomes the mean of the n − f that are nearest to it."""
+    BUCKETING = "Bucketing"
+    """They are averaged in random buckets."""
 
 
 class Mode(StrEnum):
@@ -94,8 +106,12 @@ class AggregationPolicy(_Model):
     """FedTrimmedAvg: the fraction cut at each end; the larger of it and f/n is used."""
     select: Annotated[int, Field(ge=1)] | None = None
     """MultiKrum: m, how many updates are averaged; n − f when absent."""
+    pre_aggregation: PreAggregation | None = None
+    """What is done to the updates before the rule."""
+    bucket_size: Annotated[int, Field(ge=2)] | None = None
+    """Bucketing: s, how many updates are averaged in a bucket; 2 when absent."""
     max_norm: Annotated[float, Field(gt=0)] | None = None
-    """Updates with a larger L2 norm are scaled down to it before they are averaged."""
+    """Updates with a larger L2 norm are scaled down to it before they are averaged. CenteredClipping: the radius τ."""
     reject_norm: Annotated[float, Field(gt=0)] = 10_000.0
     """Replies whose update has a larger L2 norm are refused."""
 

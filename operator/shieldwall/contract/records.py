@@ -135,6 +135,8 @@ class RoundRecord(_Record):
     opened: float
     seconds: float
     rule: str
+    pre_aggregation: str | None = None
+    """What was done to the updates before the rule."""
     admitted: int
     byzantine: int
     replies: tuple[ReplyRecord, ...]

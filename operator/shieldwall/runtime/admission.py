@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shieldwall.contract.records import Fate
-from shieldwall.runtime.aggregation.vectors import norm
+from shieldwall.runtime.aggregation.vectors import is_finite, norm
 from shieldwall.runtime.model import Schema, update_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Update:
     norm: float
     """Its L2 norm, at most the policy's ``reject_norm``."""
     counters: Mapping[str, Array]
-    """The reply's arrays that are not floating (see ``shieldwall.runtime.model``)."""
+    """The reply's arrays that are not floating (see ``shieldwall.runtime.model``), its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def check_update(arrays: Mapping[str, object], base: Model, policy: AggregationP
     if isinstance(exact, Refusal):
         return exact
     for spec in base.schema.parameters:
-        if not np.isfinite(exact[spec.name]).all():
+        if not is_finite(exact[spec.name].reshape(-1)):
             return Refusal(Fate.NOT_FINITE, f"Array {_show(spec.name)} holds NaN or infinity.")
     vector = update_of(exact, base)
     length = norm(vector)
@@ -64,7 +64,8 @@ def check_update(arrays: Mapping[str, object], base: Model, policy: AggregationP
         return Refusal(
             Fate.NORM_TOO_LARGE, f"The update's L2 norm is {length:.4g}; the policy's bound is {policy.reject_norm:g}."
         )
-    return Update(vector, length, {spec.name: exact[spec.name] for spec in base.schema.counters})
+    # Copies, for the arrays may be views on the message, which would be kept with them.
+    return Update(vector, length, {spec.name: exact[spec.name].copy() for spec in base.schema.counters})
 
 
 def _match_schema(arrays: Mapping[str, object], schema: Schema) -> dict[str, Array] | Refusal:

@@ -130,7 +130,13 @@ class Model:
     def of(cls, arrays: Mapping[str, Array]) -> Model:
         """Copy ``arrays``, which keep their order; raises InvalidModelError, also for a value that is not finite."""
         schema = Schema.of(arrays)
-        own = {spec.name: np.array(arrays[spec.name], dtype=spec.dtype, order="C") for spec in schema.arrays}
+        return cls.owning(
+            schema, {spec.name: np.array(arrays[spec.name], dtype=spec.dtype, order="C") for spec in schema.arrays}
+        )
+
+    @classmethod
+    def owning(cls, schema: Schema, own: dict[str, Array]) -> Model:
+        """Of arrays with this schema that nobody else has; they become read-only. Raises InvalidModelError."""
         for spec in schema.parameters:
             if not np.isfinite(own[spec.name]).all():
                 raise InvalidModelError(spec.name, "holds a value that is not finite")
@@ -181,10 +187,22 @@ def update_of(local: Mapping[str, Array], base: Model) -> Vector:
 
 
 def step(base: Model, delta: Vector, counters: Mapping[str, Array]) -> Model:
-    """``base + delta`` with these counters; raises InvalidModelError when a parameter would not be finite."""
+    """``base + delta`` with these counters; raises InvalidModelError when a parameter would not be finite.
+
+    Made array by array: besides the new model no memory of its size is taken.
+    """
+    places = {spec.name: place for spec, place in base.schema.slices()}
+
+    def moved(spec: ArraySpec) -> Array:
+        total = np.add(base.arrays[spec.name].reshape(-1), delta[places[spec.name]], dtype=delta.dtype)
+        return total.reshape(spec.shape).astype(spec.dtype, copy=False)
+
     with np.errstate(over="ignore"):
-        moved = flatten(base.arrays, base.schema) + delta
-    return Model.of(unflatten(moved, counters, base.schema))
+        arrays = {
+            spec.name: moved(spec) if spec.is_parameter else np.array(counters[spec.name], spec.dtype, order="C")
+            for spec in base.schema.arrays
+        }
+    return Model.owning(base.schema, arrays)
 
 
 def model_sha256(arrays: Mapping[str, Array]) -> str:

@@ -16,6 +16,7 @@ from flwr.serverapp import ServerApp
 from shieldwall.contract.paths import Paths, loopback
 from shieldwall.contract.policy import Mode, RuntimePolicy
 from shieldwall.runtime.checkpoint import CheckpointStore
+from shieldwall.runtime.cpus import available_cpus
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import train
@@ -66,6 +67,7 @@ def main(grid: Grid, context: Context) -> None:
         clock=SystemClock(),
         random=os.urandom,
         log=_log,
+        threads=available_cpus(),
     )
     store = CheckpointStore(paths.model)
     if policy.app.mode is Mode.MANAGED:

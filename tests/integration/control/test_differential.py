@@ -58,8 +58,10 @@ def every_path(schema, path=()):
 PATHS = st.sampled_from(sorted(every_path(structural(FederatedTrainingSpec)), key=str))
 FITTING = {
     ("aggregation", "rule"): st.sampled_from(
-        ["FedAvg", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum", "ClippedMean"]
+        ["FedAvg", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum", "ClippedMean", "Bulyan", "CenteredClipping"]
     ),
+    ("aggregation", "preAggregation"): st.sampled_from(["NearestNeighborMixing", "Bucketing"]),
+    ("aggregation", "bucketSize"): st.integers(1, 4),
     ("aggregation", "byzantine"): st.integers(0, 4),
     ("aggregation", "beta"): st.sampled_from([0, 0.0, 0.1, 0.2, 0.4, 0.5, 1]),
     ("aggregation", "select"): st.integers(1, 8),

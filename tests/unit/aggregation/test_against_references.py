@@ -70,6 +70,14 @@ def test_krum_selects_what_the_definition_selects(n, f, d):
     np.testing.assert_allclose(many.delta, flower.aggregate_krum(as_flower(rows), f, n - f)[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("d", [7, BLOCK + 1])
+@pytest.mark.parametrize(("n", "f"), [(7, 1), (11, 2), (20, 4), (33, 7)])
+def test_bulyan_is_flowers(n, f, d):
+    rows = cohort(n, d, seed=d)
+    theirs = flower.aggregate_bulyan(as_flower(rows), f, flower.aggregate_krum, to_keep=0)[0]
+    np.testing.assert_allclose(aggregate(Updates.of(rows), policy(Rule.BULYAN, f)).delta, theirs, atol=1e-6)
+
+
 def expanded_distances(weights):
     squares = np.einsum("ij,ij->i", weights, weights)
     return squares[:, None] + squares[None, :] - 2 * (weights @ weights.T)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shieldwall.contract.policy import AggregationPolicy, Rule
+from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule
 from shieldwall.runtime.aggregation import (
     TooFewUpdatesError,
     UnsoundPolicyError,
@@ -12,6 +12,7 @@ from shieldwall.runtime.aggregation import (
     required_replies,
 )
 
+NNM, BUCKETING = PreAggregation.NEAREST_NEIGHBOR_MIXING, PreAggregation.BUCKETING
 NEEDED = [
     (AggregationPolicy(rule=Rule.FED_AVG), 1),
     (AggregationPolicy(rule=Rule.CLIPPED_MEAN, byzantine=4, max_norm=1.0), 1),
@@ -22,6 +23,20 @@ NEEDED = [
     (AggregationPolicy(rule=Rule.KRUM, byzantine=2), 7),
     (AggregationPolicy(rule=Rule.MULTI_KRUM, byzantine=2), 7),
     (AggregationPolicy(rule=Rule.MULTI_KRUM, byzantine=2, select=9), 11),
+    (AggregationPolicy(rule=Rule.BULYAN, byzantine=0), 3),
+    (AggregationPolicy(rule=Rule.BULYAN, byzantine=2), 11),
+    (AggregationPolicy(rule=Rule.GEOMETRIC_MEDIAN, byzantine=3), 7),
+    (AggregationPolicy(rule=Rule.CENTERED_CLIPPING, byzantine=1, max_norm=9.0), 10),
+    (AggregationPolicy(rule=Rule.CENTERED_CLIPPING, max_norm=9.0), 1),
+    (AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=2, pre_aggregation=NNM), 5),
+    (AggregationPolicy(rule=Rule.KRUM, byzantine=2, pre_aggregation=NNM), 7),
+    (AggregationPolicy(rule=Rule.CLIPPED_MEAN, byzantine=2, max_norm=9.0, pre_aggregation=NNM), 5),
+    # s·f < n/2 where the rule needs n > 2f.
+    (AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=2, pre_aggregation=BUCKETING), 9),
+    (AggregationPolicy(rule=Rule.FED_MEDIAN, byzantine=2, pre_aggregation=BUCKETING, bucket_size=3), 13),
+    (AggregationPolicy(rule=Rule.KRUM, byzantine=2, pre_aggregation=BUCKETING), 13),
+    (AggregationPolicy(rule=Rule.MULTI_KRUM, byzantine=1, select=5, pre_aggregation=BUCKETING), 11),
+    (AggregationPolicy(rule=Rule.CLIPPED_MEAN, byzantine=2, max_norm=9.0, pre_aggregation=BUCKETING), 9),
 ]
 
 
@@ -55,6 +70,17 @@ def test_fed_avg_may_not_be_declared_to_tolerate_liars():
 def test_the_clipped_mean_needs_a_norm_to_clip_to():
     with pytest.raises(UnsoundPolicyError, match="maxNorm"):
         aggregate(ones(5), AggregationPolicy(rule=Rule.CLIPPED_MEAN))
+
+
+def test_centred_clipping_needs_its_radius():
+    with pytest.raises(UnsoundPolicyError, match="maxNorm"):
+        aggregate(ones(10), AggregationPolicy(rule=Rule.CENTERED_CLIPPING, byzantine=1))
+
+
+@pytest.mark.parametrize("before", PreAggregation)
+def test_nothing_comes_before_fed_avg(before):
+    with pytest.raises(UnsoundPolicyError, match=before):
+        aggregate(ones(10), AggregationPolicy(rule=Rule.FED_AVG, pre_aggregation=before))
 
 
 def test_fed_avg_of_clients_without_examples_is_no_mean():

@@ -6,7 +6,8 @@ import pytest
 from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.runtime.aggregation import Updates, aggregate
 from shieldwall.runtime.aggregation.coordinatewise import trim
-from shieldwall.runtime.aggregation.krum import krum_choice, krum_scores, squared_distances
+from shieldwall.runtime.aggregation.geometry import geometry_of
+from shieldwall.runtime.aggregation.krum import krum_choice, krum_scores
 
 
 def updates(*rows, num_examples=None):
@@ -27,7 +28,7 @@ def test_fed_avg_weighs_by_the_claimed_examples():
 @pytest.mark.parametrize("rule", [rule for rule in Rule if rule is not Rule.FED_AVG])
 def test_no_other_rule_reads_the_claimed_examples(rule):
     rows = np.random.default_rng(0).normal(size=(7, 5)).astype(np.float32)
-    rules = policy(rule, 0 if rule is Rule.CLIPPED_MEAN else 2, max_norm=1.0)
+    rules = policy(rule, 0 if rule in {Rule.CLIPPED_MEAN, Rule.CENTERED_CLIPPING} else 1, max_norm=1.0)
     honest, inflated = (aggregate(Updates.of(rows, claims), rules) for claims in ([1] * 7, [10**9, 0, 1, 2, 3, 4, 5]))
     assert honest.delta.tolist() == inflated.delta.tolist()
 
@@ -66,7 +67,7 @@ def test_the_cut_follows_the_decimal_number_in_the_policy(n, f, beta, cut):
 def test_krum_sums_the_squared_distances_to_n_minus_f_minus_2_neighbours():
     # n = 5, f = 1: two neighbours each. On a line at 0, 1, 3, 4, 50.
     rows = updates([0], [1], [3], [4], [50])
-    scores = krum_scores(squared_distances(rows), 1)
+    scores = krum_scores(geometry_of(rows.vectors).squared_distances, 2)
     assert scores.tolist() == [1 + 9, 1 + 4, 1 + 4, 1 + 9, 46**2 + 47**2]
 
 
@@ -96,7 +97,7 @@ def test_selection_rules_select_among_raw_updates_and_clip_afterwards():
     np.testing.assert_allclose(np.linalg.norm(result.delta), 1.0, rtol=1e-6)
     assert aggregate(rows, policy(Rule.MULTI_KRUM, 2, max_norm=1.0)).selected == (0, 1, 2, 3, 4)
     clipped_first = Updates.of([row / np.linalg.norm(row) for row in rows.vectors])
-    assert krum_choice(clipped_first, 2, 1) == (5,)
+    assert krum_choice(geometry_of(clipped_first.vectors).squared_distances, 2, 1) == (5,)
 
 
 def test_coordinate_rules_clip_before_they_average():

@@ -6,15 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shieldwall.runtime.aggregation import aggregate_counters, update_statistics
+from shieldwall.runtime.aggregation import Updates, aggregate_counters, update_statistics
 from shieldwall.runtime.aggregation.vectors import BLOCK, norm
 
 ANY32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 ANY64 = st.floats(allow_nan=False, allow_infinity=False)
 
 
+def statistics(rows, delta):
+    return update_statistics(Updates.of(rows), delta)
+
+
 def test_norm_cosine_and_distance_of_a_triangle():
-    along, across, against = update_statistics(
+    along, across, against = statistics(
         [np.array(v, np.float32) for v in ([3, 0], [0, 4], [-3, 0])], np.array([3, 0], np.float32)
     )
     assert (along.norm, along.cosine, along.distance) == (3, 1, 0)
@@ -24,20 +28,20 @@ def test_norm_cosine_and_distance_of_a_triangle():
 
 def test_a_zero_vector_has_no_direction():
     zero, some = np.zeros(5, np.float32), np.ones(5, np.float32)
-    assert [s.cosine for s in update_statistics([zero, some], zero)] == [None, None]
-    assert update_statistics([zero], some)[0].cosine is None
-    assert update_statistics([zero], some)[0].norm == 0
+    assert [s.cosine for s in statistics([zero, some], zero)] == [None, None]
+    assert statistics([zero], some)[0].cosine is None
+    assert statistics([zero], some)[0].norm == 0
 
 
 def test_rounding_does_not_take_a_cosine_past_one():
     vectors = np.random.default_rng(3).normal(size=(500, 3))
-    cosines = [update_statistics([sign * vector], vector)[0].cosine for vector in vectors for sign in (1, -1)]
+    cosines = [statistics([sign * vector], vector)[0].cosine for vector in vectors for sign in (1, -1)]
     assert (min(cosines), max(cosines)) == (-1, 1)
 
 
 @given(arrays(np.float32, (3, 4), elements=ANY32))
 def test_any_finite_float32_has_finite_statistics(rows):
-    for stats in update_statistics(rows[:2], rows[2]):
+    for stats in statistics(rows[:2], rows[2]):
         assert math.isfinite(stats.norm)
         assert math.isfinite(stats.distance)
         assert stats.cosine is None or -1 <= stats.cosine <= 1
@@ -45,7 +49,7 @@ def test_any_finite_float32_has_finite_statistics(rows):
 
 @given(arrays(np.float64, (3, 4), elements=ANY64))
 def test_nothing_is_nan_and_nothing_warns_for_any_finite_float64(rows):
-    for stats in update_statistics(rows[:2], rows[2]):
+    for stats in statistics(rows[:2], rows[2]):
         assert not math.isnan(stats.norm)
         assert not math.isnan(stats.distance)
         assert stats.cosine is None or -1 <= stats.cosine <= 1

@@ -77,10 +77,76 @@ def messages(document):
         ({"rule": "FedAvg"}, {}, "rule", "insecure: true"),
         ({"insecure": True}, {}, "insecure", "the rule is FedTrimmedAvg. Leave insecure: true out."),
         ({"rule": "FedAvg", "insecure": True, "byzantine": 2}, {}, "byzantine", "FedAvg tolerates no Byzantine client"),
-        ({"rule": "Bulyan"}, {}, "rule", "not supported yet"),
-        ({"rule": "GeometricMedian"}, {}, "rule", "not supported yet"),
-        ({"rule": "CenteredClipping"}, {}, "rule", "not supported yet"),
-        ({"preAggregation": "Bucketing"}, {}, "preAggregation", "not supported yet"),
+        (
+            {"rule": "Bulyan", "byzantine": 2},
+            {},
+            "byzantine",
+            (
+                "Bulyan tolerates f Byzantine clients only if n >= 4f+3 (El Mhamdi 2018). f = 2 needs 11 replies;"
+                " spec.clients has 10. Use byzantine <= 1, or at least 11 clients."
+            ),
+        ),
+        (
+            {"rule": "GeometricMedian", "byzantine": 3},
+            {"minReplies": 6},
+            "byzantine",
+            (
+                "GeometricMedian tolerates f Byzantine clients only if n > 2f (Pillutla 2019). f = 3 needs 7 replies;"
+                " spec.rounds.minReplies is 6. Use byzantine <= 2, or minReplies >= 7."
+            ),
+        ),
+        (
+            {"rule": "CenteredClipping", "byzantine": 2, "maxNorm": 1.0},
+            {},
+            "byzantine",
+            (
+                "CenteredClipping tolerates f Byzantine clients only if n >= 10f (Karimireddy 2021). f = 2 needs 20"
+                " replies; spec.clients has 10. Use byzantine <= 1, or at least 20 clients."
+            ),
+        ),
+        ({"rule": "CenteredClipping"}, {}, "maxNorm", "clips to the radius maxNorm"),
+        (
+            {"byzantine": 3, "preAggregation": "Bucketing"},
+            {},
+            "byzantine",
+            (
+                "FedTrimmedAvg is given a bucket for every 2 replies, and f of these may be lies (Karimireddy 2022)."
+                " f = 3 needs 13 replies; spec.clients has 10. Use byzantine <= 2, or at least 13 clients."
+            ),
+        ),
+        (
+            {"rule": "Krum", "byzantine": 1, "preAggregation": "Bucketing", "bucketSize": 3},
+            {"minReplies": 9},
+            "byzantine",
+            "f = 1 needs 13 replies; spec.rounds.minReplies is 9."
+            " Use byzantine: 0, which withstands no liar, or at least 13 clients.",
+        ),
+        (
+            {"rule": "ClippedMean", "maxNorm": 1.0, "byzantine": 5, "preAggregation": "Bucketing"},
+            {},
+            "byzantine",
+            "f = 5 needs 21 replies; spec.clients has 10. Use byzantine <= 2, or at least 21 clients.",
+        ),
+        (
+            {"rule": "ClippedMean", "maxNorm": 1.0, "byzantine": 5, "preAggregation": "NearestNeighborMixing"},
+            {},
+            "byzantine",
+            "NearestNeighborMixing tolerates f Byzantine clients only if n > 2f (Allouah 2023).",
+        ),
+        (
+            {"rule": "MultiKrum", "select": 5, "preAggregation": "Bucketing"},
+            {},
+            "select",
+            "select is 5; with f = 1, spec.clients has 10. Use select <= 4.",
+        ),
+        (
+            {"rule": "FedAvg", "insecure": True, "preAggregation": "Bucketing"},
+            {},
+            "preAggregation",
+            "Bucketing leaves none to weigh by",
+        ),
+        ({"bucketSize": 2}, {}, "bucketSize", "Leave bucketSize out"),
+        ({"bucketSize": 2, "preAggregation": "NearestNeighborMixing"}, {}, "bucketSize", "Leave bucketSize out"),
     ],
 )  # fmt: skip
 def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregation, rounds, field, message):
@@ -135,6 +201,12 @@ def test_a_client_outside_the_regions_is_named(document):
         {"aggregation": {"rule": "MultiKrum", "byzantine": 3, "select": 7}},
         {"aggregation": {"rule": "ClippedMean", "maxNorm": 1.0}},
         {"aggregation": {"beta": 0.49}},
+        {"aggregation": {"rule": "Bulyan", "byzantine": 1}},
+        {"aggregation": {"rule": "GeometricMedian", "byzantine": 4}},
+        {"aggregation": {"rule": "CenteredClipping", "maxNorm": 1.0}},
+        {"aggregation": {"preAggregation": "NearestNeighborMixing", "byzantine": 4}},
+        {"aggregation": {"preAggregation": "Bucketing", "byzantine": 2}},
+        {"aggregation": {"preAggregation": "Bucketing", "bucketSize": 3}},
         {"privacy": {"mode": "None"}},
         {"contribution": {"policy": "None"}},
         {"queries": {"enabled": False}},
@@ -162,6 +234,7 @@ OPTIONAL = {
         "beta": st.sampled_from([0.0, 0.2]),
         "select": st.integers(1, 9),
         "preAggregation": st.sampled_from(["NearestNeighborMixing", "Bucketing"]),
+        "bucketSize": st.integers(2, 5),
         "maxNorm": st.sampled_from([0.5, 1.0, 20_000.0]),
         "rejectNorm": st.sampled_from([0.7, 1.0, 30_000.0]),
         "insecure": st.booleans(),

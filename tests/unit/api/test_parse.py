@@ -6,7 +6,7 @@ import sys
 import pytest
 from ruamel.yaml import YAML
 
-from shieldwall.control.api.aggregation import AggregationRule
+from shieldwall.contract.policy import Rule
 from shieldwall.control.api.parse import parse_training
 from shieldwall.control.api.problems import InvalidTrainingError, Problem
 
@@ -30,7 +30,7 @@ def test_a_minimal_training_is_safe_by_default(document):
     training = parse_training(document)
     assert (training.name, training.namespace, training.uid) == ("digits", "fed", None)
     spec = training.spec
-    assert spec.aggregation.rule is AggregationRule.FED_TRIMMED_AVG
+    assert spec.aggregation.rule is Rule.FED_TRIMMED_AVG
     assert spec.aggregation.tolerated == 1
     assert spec.aggregation.reject_norm == 10_000
     assert spec.min_replies == 9

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from ruamel.yaml import YAML
 
-from shieldwall.control.api.aggregation import AggregationRule
+from shieldwall.contract.policy import Rule
 from shieldwall.control.api.parse import parse_training
 
 NAMES = ["digits", "quickstart"]
@@ -48,7 +48,7 @@ def test_the_examples_show_both_modes(examples_directory):
     digits, quickstart = (
         parse_training(YAML(typ="safe").load(examples_directory / name / "training.yaml")).spec for name in NAMES
     )
-    assert (len(digits.clients), digits.aggregation.rule) == (10, AggregationRule.FED_TRIMMED_AVG)
+    assert (len(digits.clients), digits.aggregation.rule) == (10, Rule.FED_TRIMMED_AVG)
     assert digits.app.server_app is None
-    assert (len(quickstart.clients), quickstart.aggregation.rule) == (4, AggregationRule.FED_MEDIAN)
+    assert (len(quickstart.clients), quickstart.aggregation.rule) == (4, Rule.FED_MEDIAN)
     assert quickstart.app.model is None

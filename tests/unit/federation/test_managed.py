@@ -8,12 +8,14 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.app.error import Error
 
-from shieldwall.contract.policy import AggregationPolicy, Rule
+from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.authority import new_issuer, new_root
+from shieldwall.runtime.aggregation import aggregate
 from shieldwall.runtime.checkpoint import CheckpointStore
-from shieldwall.runtime.federation import judge
+from shieldwall.runtime.federation import engine, judge
 from shieldwall.runtime.federation.app import ManagedApp
+from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.inbox import Arrival
@@ -363,6 +365,68 @@ def test_updates_that_claim_no_example_have_no_weighted_mean_and_the_round_is_re
         client.sign = MethodType(claim_nothing, client)
     with pytest.raises(RoundNotReachedError):
         run(world, tmp_path, aggregation=AggregationPolicy(rule=Rule.FED_AVG))
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "needed"),
+    [
+        ({"rule": Rule.BULYAN, "byzantine": 1}, 7),
+        ({"rule": Rule.KRUM, "byzantine": 2}, 7),
+        ({"rule": Rule.CENTERED_CLIPPING, "byzantine": 1, "max_norm": 1.0}, 10),
+        ({"rule": Rule.FED_MEDIAN, "byzantine": 1, "pre_aggregation": PreAggregation.BUCKETING, "bucket_size": 3}, 7),
+        ({"rule": Rule.GEOMETRIC_MEDIAN, "byzantine": 3, "pre_aggregation": PreAggregation.NEAREST_NEIGHBOR_MIXING}, 7),
+    ],
+)
+def test_with_too_few_admitted_replies_a_rule_never_bends(world, tmp_path, aggregation, needed):
+    with pytest.raises(RoundNotReachedError, match=f"5 replies were admitted where {needed} are needed"):
+        run(world, tmp_path, aggregation=AggregationPolicy(**aggregation))
+    assert {record.outcome for record in world.steward.closed} == {Outcome.REPEATED}
+
+
+def test_what_comes_before_the_rule_is_on_record(world, tmp_path):
+    before = PreAggregation.NEAREST_NEIGHBOR_MIXING
+    rule = AggregationPolicy(rule=Rule.FED_MEDIAN, byzantine=1, pre_aggregation=before)
+    run(world, tmp_path, aggregation=rule, rounds=one_round(world))
+    (record,) = world.steward.closed
+    assert (record.rule, record.pre_aggregation) == ("FedMedian", "NearestNeighborMixing")
+
+
+def test_the_same_replies_to_the_same_question_are_put_in_the_same_buckets(world, tmp_path, monkeypatch):
+    seeds = []
+
+    def watched(updates, policy, seed, threads):
+        seeds.append(seed)
+        return aggregate(updates, policy, seed, threads)
+
+    monkeypatch.setattr(engine, "aggregate", watched)
+    rule = AggregationPolicy(rule=Rule.FED_MEDIAN, byzantine=1, pre_aggregation=PreAggregation.BUCKETING)
+    for place in ("first", "again"):
+        run(world, tmp_path / place, aggregation=rule, rounds=one_round(world))
+        world.steward.opened.clear()  # the nonces begin anew with it
+    first, again = seeds
+    assert first == again
+    world.clients[0].step *= 1.0001
+    run(world, tmp_path / "other", aggregation=rule, rounds=one_round(world))
+    assert seeds[-1] != first, "another update of anybody makes other buckets"
+
+
+def test_an_admitted_reply_keeps_its_update_and_not_its_message_too(world, tmp_path):
+    kept = []
+    inner = world.engine(rounds=one_round(world))
+    asked = Engine.ask
+
+    def ask(self, question):
+        answer = asked(self, question)
+        kept.extend(reply.verdict for reply in answer.admitted)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "ask", ask)
+        train(inner, CheckpointStore(tmp_path / "model"), app())
+    assert len(kept) == 5
+    for verdict in kept:
+        assert [len(record) for record in verdict.message.content.array_records.values()] == [0]
+        assert verdict.update.vector.base is None
 
 
 def test_after_a_crash_training_goes_on_at_the_last_release(world, tmp_path):

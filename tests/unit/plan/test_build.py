@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kubernetes.client import V1ConfigMap, V1Deployment, V1PodDisruptionBudget, V1StatefulSet
 
-from shieldwall.contract.policy import Mode, Rule, RuntimePolicy
+from shieldwall.contract.policy import Mode, PreAggregation, Rule, RuntimePolicy
 from shieldwall.control.plan import PlanSettings, build_plan
 from shieldwall.control.plan.orders import Observed
 from shieldwall.control.plan.render import manifest
@@ -108,12 +108,19 @@ def test_the_policy_says_what_the_training_says(new_training, complete):
     }  # fmt: skip
     assert policy.aggregation.model_dump() == {
         "rule": Rule.MULTI_KRUM, "byzantine": 2, "beta": None, "select": 3, "max_norm": 2.0, "reject_norm": 50.0,
+        "pre_aggregation": None, "bucket_size": None,
     }  # fmt: skip
     assert policy.require_signatures is True
     assert policy.app.mode is Mode.MANAGED
     assert {client.name: client.node_public_key for client in policy.clients} == {
         f"site-{n}": f"key of site-{n}\n" for n in range(10)
     }
+
+
+def test_the_policy_says_what_comes_before_the_rule(new_training, complete):
+    training = new_training({"aggregation": {"preAggregation": "Bucketing", "bucketSize": 3}}, clients=10)
+    aggregation = policies(complete(training))["digits-policy"].aggregation
+    assert (aggregation.pre_aggregation, aggregation.bucket_size) == (PreAggregation.BUCKETING, 3)
 
 
 def test_a_wrapped_app_runs_its_own_server_app(new_training, complete):

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
 
+from shieldwall.contract.policy import PreAggregation, Rule
+from shieldwall.contract.theorem import replies_needed
 from shieldwall.control.api.fields import ApiModel
-
-
-class AggregationRule(StrEnum):
-    """Flower's names where Flower has the rule, the papers' otherwise."""
-
-    FED_AVG = "FedAvg"
-    CLIPPED_MEAN = "ClippedMean"
-    FED_MEDIAN = "FedMedian"
-    FED_TRIMMED_AVG = "FedTrimmedAvg"
-    KRUM = "Krum"
-    MULTI_KRUM = "MultiKrum"
-    BULYAN = "Bulyan"
-    GEOMETRIC_MEDIAN = "GeometricMedian"
-    CENTERED_CLIPPING = "CenteredClipping"
-
-
-class PreAggregation(StrEnum):
-    """What is done to the updates before the rule."""
-
-    NEAREST_NEIGHBOR_MIXING = "NearestNeighborMixing"
-    BUCKETING = "Bucketing"
 
 
 class Aggregation(ApiModel):
     """The aggregation rule and its parameters."""
 
-    rule: AggregationRule = AggregationRule.FED_TRIMMED_AVG
+    rule: Rule = Rule.FED_TRIMMED_AVG
     """The aggregation rule. FedAvg withstands no liar and is refused unless insecure is true."""
     byzantine: Annotated[int, Field(ge=0, le=249)] | None = None
     """f: how many replies of a round may be lies. By default 1, and 0 for FedAvg, which tolerates none."""
@@ -43,9 +23,13 @@ class Aggregation(ApiModel):
     select: Annotated[int, Field(ge=1, le=500)] | None = None
     """MultiKrum only: how many updates are averaged. By default the replies less byzantine."""
     pre_aggregation: PreAggregation | None = None
-    """What is done to the updates before the rule."""
+    """What is done to the updates before the rule. NearestNeighborMixing averages each with those nearest to it;
+    Bucketing averages them in random buckets, of which byzantine may then be lies."""
+    bucket_size: Annotated[int, Field(ge=2, le=250)] | None = None
+    """Bucketing only: how many updates are averaged in a bucket. By default 2."""
     max_norm: Annotated[float, Field(gt=0, le=1e12)] | None = None
-    """Updates with a larger L2 norm are scaled down to it before they are averaged."""
+    """Updates with a larger L2 norm are scaled down to it before they are averaged. CenteredClipping takes it as its
+    radius."""
     reject_norm: Annotated[float, Field(gt=0, le=1e12)] = 10_000.0
     """Replies whose update has a larger L2 norm are refused."""
     insecure: bool = False
@@ -56,13 +40,9 @@ class Aggregation(ApiModel):
         """f, with its default."""
         if self.byzantine is not None:
             return self.byzantine
-        return 0 if self.rule is AggregationRule.FED_AVG else 1
+        return 0 if self.rule is Rule.FED_AVG else 1
 
     @property
     def replies_needed(self) -> int:
-        """The fewest replies for which the rule's theorem holds (Yin 2018; Blanchard 2017)."""
-        if self.rule in {AggregationRule.KRUM, AggregationRule.MULTI_KRUM}:
-            return 2 * self.tolerated + 3
-        if self.rule in {AggregationRule.FED_MEDIAN, AggregationRule.FED_TRIMMED_AVG}:
-            return 2 * self.tolerated + 1
-        return 1
+        """The fewest replies for which the rule's theorem holds (see shieldwall.contract.theorem), select aside."""
+        return replies_needed(self.rule, self.tolerated, self.pre_aggregation, self.bucket_size)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shieldwall.contract.policy import PreAggregation, Rule
+from shieldwall.contract.theorem import BUCKET_SIZE, PRE_AGGREGATIONS, THEOREMS, Theorem
 from shieldwall.control.api.crossrule import Term
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shieldwall.control.api.spec import FederatedTrainingSpec
 
 CLIENTS: Final = "size(self.clients)"
@@ -40,40 +44,103 @@ def _external(spec: FederatedTrainingSpec) -> str:
 _NO_LIAR: Final = "byzantine: 0, which withstands no liar, or "
 
 
-def _theorem_terms(word: str, offset: int) -> dict[str, Term]:
-    """Terms about a theorem that wants ``n >= 2f + offset``: what f needs, the largest f, the smallest n.
+def theorem_in_buckets(spec: FederatedTrainingSpec) -> Theorem:
+    """What the rule needs when it is given buckets of which f may be lies: its own theorem, or that of Bucketing."""
+    theorem = THEOREMS[spec.aggregation.rule]
+    return theorem if theorem.factor else PRE_AGGREGATIONS[PreAggregation.BUCKETING]
 
-    An f of 0 is no bound but the end of the defence, and is named as such.
-    """
-    needed = f"2 * {BYZANTINE} + {offset}"
+
+def _in_buckets(value: Callable[[Theorem], int]) -> str:
+    """``value`` of the rule's ``theorem_in_buckets``, as CEL."""
+    default = value(PRE_AGGREGATIONS[PreAggregation.BUCKETING])
+    cases = [
+        f"self.aggregation.rule == '{rule}' ? {value(theorem)} : "
+        for rule, theorem in THEOREMS.items()
+        if theorem.factor and value(theorem) != default
+    ]
+    return f"({''.join(cases)}{default})"
+
+
+_FACTOR: Final = _in_buckets(lambda theorem: theorem.factor)
+_OFFSET: Final = _in_buckets(lambda theorem: theorem.offset)
+SIZE: Final = f"(has(self.aggregation.bucketSize) ? self.aggregation.bucketSize : {BUCKET_SIZE})"
+BUCKETED: Final = (
+    f"(has(self.aggregation.preAggregation) && self.aggregation.preAggregation == '{PreAggregation.BUCKETING}')"
+)
+_BUCKETS: Final = f"(({REPLIES} + {SIZE} - 1) / {SIZE})"
+GIVEN: Final = f"({BUCKETED} ? {_BUCKETS} : {REPLIES})"
+"""How many updates the rule is given: the replies, or the buckets that they fill."""
+IN_BUCKETS: Final = f"({SIZE} * ({_FACTOR} * {BYZANTINE} + {_OFFSET} - 1) + 1)"
+"""The replies that the rule needs when they are put in buckets."""
+
+
+def given(spec: FederatedTrainingSpec) -> int:
+    """GIVEN in Python."""
+    return _buckets(spec) if spec.aggregation.pre_aggregation is PreAggregation.BUCKETING else replies(spec)
+
+
+def _size(spec: FederatedTrainingSpec) -> int:
+    return spec.aggregation.bucket_size or BUCKET_SIZE
+
+
+def _buckets(spec: FederatedTrainingSpec) -> int:
+    return -(-replies(spec) // _size(spec))
+
+
+def _more(spec: FederatedTrainingSpec, needs: int) -> str:
+    return f"minReplies >= {needs}" if needs <= len(spec.clients) else f"at least {needs} clients"
+
+
+def _more_cel(needs: str) -> str:
+    return f"({needs} <= {CLIENTS} ? 'minReplies >= %d'.format([{needs}]) : 'at least %d clients'.format([{needs}]))"
+
+
+def _fewer(n: int, offset: int, factor: int) -> str:
+    """The largest f of ``n >= factor * f + offset``; an f of 0 is no bound but the end of the defence, and named so."""
+    if n < offset:
+        return ""
+    most = (n - offset) // factor
+    return f"byzantine <= {most}, or " if most > 0 else _NO_LIAR
+
+
+def _fewer_cel(n: str, offset: object, factor: object) -> str:
+    return (
+        f"({n} >= {offset} + {factor} ? 'byzantine <= %d, or '.format([({n} - {offset}) / {factor}])"
+        f" : ({n} >= {offset} ? '{_NO_LIAR}' : ''))"
+    )
+
+
+def _theorem_terms(word: str, theorem: Theorem) -> dict[str, Term]:
+    """Terms about a theorem: what f needs, the largest f, the smallest n."""
+    factor, offset = theorem.factor, theorem.offset
+    needed = f"{factor} * {BYZANTINE} + {offset}"
 
     def needs(spec: FederatedTrainingSpec) -> int:
-        return 2 * spec.aggregation.tolerated + offset
-
-    def fewer(spec: FederatedTrainingSpec) -> str:
-        if replies(spec) < offset:
-            return ""
-        most = (replies(spec) - offset) // 2
-        return f"byzantine <= {most}, or " if most > 0 else _NO_LIAR
-
-    def more(spec: FederatedTrainingSpec) -> str:
-        enough = needs(spec) <= len(spec.clients)
-        return f"minReplies >= {needs(spec)}" if enough else f"at least {needs(spec)} clients"
+        return factor * spec.aggregation.tolerated + offset
 
     return {
         f"{word}_needs": Term("%d", needed, needs),
         f"{word}_fewer": Term(
-            "%s",
-            f"({REPLIES} >= {offset + 2} ? 'byzantine <= %d, or '.format([({REPLIES} - {offset}) / 2])"
-            f" : ({REPLIES} >= {offset} ? '{_NO_LIAR}' : ''))",
-            fewer,
+            "%s", _fewer_cel(REPLIES, offset, factor), lambda spec: _fewer(replies(spec), offset, factor)
         ),
-        f"{word}_more": Term(
-            "%s",
-            f"({needed} <= {CLIENTS} ? 'minReplies >= %d'.format([{needed}])"
-            f" : 'at least %d clients'.format([{needed}]))",
-            more,
-        ),
+        f"{word}_more": Term("%s", _more_cel(needed), lambda spec: _more(spec, needs(spec))),
+    }
+
+
+def _bucket_terms() -> dict[str, Term]:
+    def needs(spec: FederatedTrainingSpec) -> int:
+        theorem = theorem_in_buckets(spec)
+        return _size(spec) * (theorem.factor * spec.aggregation.tolerated + theorem.offset - 1) + 1
+
+    def fewer(spec: FederatedTrainingSpec) -> str:
+        theorem, buckets = theorem_in_buckets(spec), _buckets(spec)
+        return _fewer(buckets, theorem.offset, theorem.factor)
+
+    return {
+        "size": Term("%d", SIZE, _size),
+        "bucket_needs": Term("%d", IN_BUCKETS, needs),
+        "bucket_fewer": Term("%s", _fewer_cel(_BUCKETS, _OFFSET, _FACTOR), fewer),
+        "bucket_more": Term("%s", _more_cel(IN_BUCKETS), lambda spec: _more(spec, needs(spec))),
     }
 
 
@@ -89,9 +156,13 @@ TERMS: Final = {
     ),
     "min": Term("%d", "self.rounds.minReplies", lambda spec: spec.min_replies),
     "select": Term("%d", "self.aggregation.select", lambda spec: spec.aggregation.select or 0),
-    "most": Term("%d", f"{REPLIES} - {BYZANTINE}", lambda spec: replies(spec) - spec.aggregation.tolerated),
-    **_theorem_terms("krum", 3),
-    **_theorem_terms("half", 1),
+    "most": Term("%d", f"{GIVEN} - {BYZANTINE}", lambda spec: given(spec) - spec.aggregation.tolerated),
+    "pre": Term("%s", "self.aggregation.preAggregation", lambda spec: spec.aggregation.pre_aggregation or ""),
+    **_theorem_terms("krum", THEOREMS[Rule.KRUM]),
+    **_theorem_terms("half", THEOREMS[Rule.FED_MEDIAN]),
+    **_theorem_terms("bulyan", THEOREMS[Rule.BULYAN]),
+    **_theorem_terms("tenth", THEOREMS[Rule.CENTERED_CLIPPING]),
+    **_bucket_terms(),
     "stray": Term(
         "%s",
         "self.clients.filter(c, !(has(c.region) && c.region in self.residency.regions))[0].name",

@@ -1,29 +1,16 @@
-"""The rules that cross fields: a rule of aggregation is refused outside its theorem, and never bends."""
+"""The rules that cross fields."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.control.api.aggregation import AggregationRule as Rule
+from shieldwall.control.api.aggregation_theorems import AGGREGATION
 from shieldwall.control.api.crossrule import CrossRule
 from shieldwall.control.api.identity import LONGEST_LIFE, SHORTEST_LIFE
-from shieldwall.control.api.terms import BYZANTINE, CLIENTS, REPLIES, replies
+from shieldwall.control.api.terms import CLIENTS
 
 if TYPE_CHECKING:
     from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
-
-_AGGREGATION: Final = frozenset({"aggregation"})
-_REPLIES: Final = frozenset({"aggregation", "rounds", "clients.count"})
-_KRUM: Final = frozenset({Rule.KRUM, Rule.MULTI_KRUM})
-_HALF: Final = frozenset({Rule.FED_MEDIAN, Rule.FED_TRIMMED_AVG})
-
-
-def _select_fits(spec: Spec) -> bool:
-    aggregation = spec.aggregation
-    if aggregation.rule is not Rule.MULTI_KRUM or aggregation.select is None:
-        return True
-    outside_the_theorem = replies(spec) < aggregation.replies_needed
-    return outside_the_theorem or aggregation.select <= replies(spec) - aggregation.tolerated
 
 
 def _issuers(spec: Spec) -> int:
@@ -35,86 +22,8 @@ def _regions_allowed(spec: Spec) -> bool:
     return spec.residency is None or all(client.region in spec.residency.regions for client in spec.clients)
 
 
-def _clip_below_reject(spec: Spec) -> bool:
-    return spec.aggregation.max_norm is None or spec.aggregation.max_norm <= spec.aggregation.reject_norm
-
-
 THEOREMS: Final = (
-    CrossRule(
-        "aggregation.byzantine",
-        f"!(self.aggregation.rule in ['Krum', 'MultiKrum']) || {REPLIES} >= 2 * {BYZANTINE} + 3",
-        lambda spec: spec.aggregation.rule not in _KRUM or replies(spec) >= spec.aggregation.replies_needed,
-        "{rule} tolerates f Byzantine clients only if n >= 2f+3 (Blanchard 2017)."
-        " f = {f} needs {krum_needs} replies; {have}. Use {krum_fewer}{krum_more}.",
-        _REPLIES,
-    ),
-    CrossRule(
-        "aggregation.byzantine",
-        f"!(self.aggregation.rule in ['FedMedian', 'FedTrimmedAvg']) || {REPLIES} > 2 * {BYZANTINE}",
-        lambda spec: spec.aggregation.rule not in _HALF or replies(spec) >= spec.aggregation.replies_needed,
-        "{rule} tolerates f Byzantine clients only if n > 2f (Yin 2018)."
-        " f = {f} needs {half_needs} replies; {have}. Use {half_fewer}{half_more}.",
-        _REPLIES,
-    ),
-    CrossRule(
-        "aggregation.select",
-        "!has(self.aggregation.select) || self.aggregation.rule == 'MultiKrum'",
-        lambda spec: spec.aggregation.select is None or spec.aggregation.rule is Rule.MULTI_KRUM,
-        "Only MultiKrum selects updates to average; the rule is {rule}. Leave select out, or use MultiKrum.",
-        _AGGREGATION,
-    ),
-    CrossRule(
-        "aggregation.select",
-        "!has(self.aggregation.select) || self.aggregation.rule != 'MultiKrum'"
-        # Outside Krum's theorem its own sentence is enough.
-        f" || {REPLIES} < 2 * {BYZANTINE} + 3 || self.aggregation.select <= {REPLIES} - {BYZANTINE}",
-        _select_fits,
-        "MultiKrum may average at most n - f updates (Blanchard 2017)."
-        " select is {select}; with f = {f}, {have}. Use select <= {most}.",
-        _REPLIES,
-    ),
-    CrossRule(
-        "aggregation.beta",
-        "!has(self.aggregation.beta) || self.aggregation.rule == 'FedTrimmedAvg'",
-        lambda spec: spec.aggregation.beta is None or spec.aggregation.rule is Rule.FED_TRIMMED_AVG,
-        "Only FedTrimmedAvg cuts a fraction beta; the rule is {rule}. Leave beta out, or use FedTrimmedAvg.",
-        _AGGREGATION,
-    ),
-    CrossRule(
-        "aggregation.maxNorm",
-        "self.aggregation.rule != 'ClippedMean' || has(self.aggregation.maxNorm)",
-        lambda spec: spec.aggregation.rule is not Rule.CLIPPED_MEAN or spec.aggregation.max_norm is not None,
-        "ClippedMean bounds a liar by the norm it clips to (Sun 2019). Give maxNorm, such as 1.0.",
-        _AGGREGATION,
-    ),
-    CrossRule(
-        "aggregation.maxNorm",
-        "!has(self.aggregation.maxNorm) || self.aggregation.maxNorm <= self.aggregation.rejectNorm",
-        _clip_below_reject,
-        "Replies above rejectNorm are refused, so a larger maxNorm never clips. Use maxNorm <= rejectNorm.",
-        _AGGREGATION,
-    ),
-    CrossRule(
-        "aggregation.rule",
-        "self.aggregation.rule != 'FedAvg' || self.aggregation.insecure",
-        lambda spec: spec.aggregation.rule is not Rule.FED_AVG or spec.aggregation.insecure,
-        "FedAvg lets a single liar steer the model. Use FedTrimmedAvg, or say it out loud with insecure: true.",
-        _AGGREGATION,
-    ),
-    CrossRule(
-        "aggregation.insecure",
-        "!self.aggregation.insecure || self.aggregation.rule == 'FedAvg'",
-        lambda spec: not spec.aggregation.insecure or spec.aggregation.rule is Rule.FED_AVG,
-        "Only FedAvg is insecure; the rule is {rule}. Leave insecure: true out.",
-        _AGGREGATION,
-    ),
-    CrossRule(
-        "aggregation.byzantine",
-        f"self.aggregation.rule != 'FedAvg' || {BYZANTINE} == 0",
-        lambda spec: spec.aggregation.rule is not Rule.FED_AVG or spec.aggregation.tolerated == 0,
-        "FedAvg tolerates no Byzantine client; byzantine is {f}. Leave byzantine out, or use a robust rule.",
-        _AGGREGATION,
-    ),
+    *AGGREGATION,
     CrossRule(
         "rounds.minReplies",
         f"!has(self.rounds.minReplies) || self.rounds.minReplies <= {CLIENTS}",

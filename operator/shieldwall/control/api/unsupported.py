@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.contract.policy import Rule
-from shieldwall.control.api.aggregation import AggregationRule
 from shieldwall.control.api.contribution import ContributionPolicy
 from shieldwall.control.api.crossrule import CrossRule
 from shieldwall.control.api.privacy import Privacy, PrivacyMode
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
     from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
 
-_LATER_RULES: Final = tuple(sorted({rule.value for rule in AggregationRule} - {rule.value for rule in Rule}))
 _NO_PRIVACY: Final = Privacy.model_validate({"mode": PrivacyMode.NONE})
 
 
@@ -37,18 +34,6 @@ def _entry(field: str, cel: str, holds: Callable[[Spec], bool], hint: str) -> Cr
 
 
 UNSUPPORTED: Final = (
-    _entry(
-        "aggregation.rule",
-        f"!(self.aggregation.rule in {list(_LATER_RULES)})",
-        lambda spec: spec.aggregation.rule.value not in _LATER_RULES,
-        f"The rules are {', '.join(rule.value for rule in Rule)}; {{rule}} is to come.",
-    ),
-    _entry(
-        "aggregation.preAggregation",
-        "!has(self.aggregation.preAggregation)",
-        lambda spec: spec.aggregation.pre_aggregation is None,
-        "Leave preAggregation out.",
-    ),
     _entry(
         "privacy",
         "!has(self.privacy) || (self.privacy.mode == 'None' && !has(self.privacy.epsilon) && !has(self.privacy.delta)"

@@ -13,7 +13,6 @@ from shieldwall.contract.policy import (
     ClientPolicy,
     FederationPolicy,
     RoundsPolicy,
-    Rule,
     RuntimePolicy,
 )
 from shieldwall.control.plan.labels import metadata
@@ -78,10 +77,12 @@ def _rounds(training: Training) -> RoundsPolicy:
 def _aggregation(training: Training) -> AggregationPolicy:
     aggregation = training.spec.aggregation
     return AggregationPolicy(
-        rule=Rule(aggregation.rule.value),
+        rule=aggregation.rule,
         byzantine=aggregation.tolerated,
         beta=aggregation.beta,
         select=aggregation.select,
+        pre_aggregation=aggregation.pre_aggregation,
+        bucket_size=aggregation.bucket_size,
         max_norm=aggregation.max_norm,
         reject_norm=aggregation.reject_norm,
     )

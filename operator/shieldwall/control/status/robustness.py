@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 from kubernetes.client import V1ConfigMap
 
+from shieldwall.contract.policy import Rule
 from shieldwall.contract.records import Fate
-from shieldwall.control.api.aggregation import AggregationRule
+from shieldwall.contract.theorem import replies_needed
 from shieldwall.control.plan.policy import POLICY_FILE
 from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
 
@@ -27,21 +28,26 @@ _CLIPPED_MEAN: Final = (
 
 
 def _robust_rule(view: View) -> Finding:
-    wanted = view.sight.training.spec.aggregation.rule
-    if wanted is AggregationRule.FED_AVG:
+    aggregation = view.sight.training.spec.aggregation
+    if aggregation.rule is Rule.FED_AVG:
         return failed(_FED_AVG)
     last = _last(view)
-    if not isinstance(last, tuple):
-        if last.rule != wanted.value:
-            return failed(f"Round {last.round} was aggregated by {last.rule}; the spec wants {wanted.value}.")
-        return observed(f"Round {last.round} was aggregated by {last.rule}.")
-    return last
+    if isinstance(last, tuple):
+        return last
+    ran, wanted = _named(last.rule, last.pre_aggregation), _named(aggregation.rule, aggregation.pre_aggregation)
+    if ran != wanted:
+        return failed(f"Round {last.round} was aggregated by {ran}; the spec wants {wanted}.")
+    return observed(f"Round {last.round} was aggregated by {ran}.")
+
+
+def _named(rule: str, pre_aggregation: str | None) -> str:
+    return rule if pre_aggregation is None else f"{rule} after {pre_aggregation}"
 
 
 def _theorem_holds(view: View) -> Finding:
     """The n is what the record's replies bear out, not only what it says."""
     aggregation = view.sight.training.spec.aggregation
-    if aggregation.rule is AggregationRule.FED_AVG:
+    if aggregation.rule is Rule.FED_AVG:
         return failed(_FED_AVG)
     last = _last(view)
     return last if isinstance(last, tuple) else _judge(last, aggregation)
@@ -58,14 +64,14 @@ def _judge(last: RoundRecord, aggregation: Aggregation) -> Finding:
         return failed(f"{ran}: not one liar is tolerated.")
     if last.rule != aggregation.rule.value or n < needed:
         return failed(f"{ran} in round {last.round}; {aggregation.rule.value} needs n >= {needed}.")
-    if aggregation.rule is AggregationRule.CLIPPED_MEAN:
+    if aggregation.rule is Rule.CLIPPED_MEAN:
         return failed(f"{ran}: {_CLIPPED_MEAN.format(moved=2 * f * (aggregation.max_norm or 0.0) / n)}")
     return observed(f"{ran} in round {last.round}; n >= {needed} is enough.")
 
 
 def _policy_in_force(view: View) -> Finding:
     """The server goes by the policy that follows from the spec, byte for byte."""
-    if view.sight.training.spec.aggregation.rule is AggregationRule.FED_AVG:
+    if view.sight.training.spec.aggregation.rule is Rule.FED_AVG:
         return failed(_FED_AVG)
     if view.fresh is None:
         return UNSEEN
@@ -88,9 +94,13 @@ def _policy_sha256(view: View) -> str | None:
 
 def _needed(aggregation: Aggregation) -> int:
     """MultiKrum averages at most n - f updates (Blanchard 2017)."""
-    if aggregation.select is None:
-        return aggregation.replies_needed
-    return max(aggregation.replies_needed, aggregation.select + aggregation.tolerated)
+    return replies_needed(
+        aggregation.rule,
+        aggregation.tolerated,
+        aggregation.pre_aggregation,
+        aggregation.bucket_size,
+        aggregation.select,
+    )
 
 
 def _last(view: View) -> RoundRecord | Finding:

@@ -1,32 +1,30 @@
-"""Averages of whole updates."""
+"""Averages of whole updates, as weights."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shieldwall.runtime.aggregation.vectors import combine
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from shieldwall.runtime.aggregation.updates import Updates
-    from shieldwall.runtime.model import Vector
+    from numpy.typing import NDArray
 
 
-def fed_avg(updates: Updates, scales: Sequence[float]) -> Vector:
-    """``Σ wᵢ·scaleᵢ·uᵢ`` with wᵢ the claimed share of all examples: (n, d) → (d,).
+def fed_avg_weights(num_examples: Sequence[int]) -> NDArray[np.float64]:
+    """Each client's claimed share of all examples: (n,) → (n,).
 
     The insecure baseline: one client moves the result as far as it likes, by its update or by its claim.
     At least one claim must be positive. Source: McMahan et al. 2017 (arXiv:1602.05629), Algorithm 1.
     """
-    total = sum(updates.num_examples)
-    weights = [examples / total * scale for examples, scale in zip(updates.num_examples, scales, strict=True)]
-    return combine(updates.vectors, weights)
+    total = sum(num_examples)
+    return np.array([examples / total for examples in num_examples])
 
 
-def clipped_mean(updates: Updates, scales: Sequence[float]) -> Vector:
-    """The unweighted mean of updates scaled down to norm C: (n, d) → (d,).
+def mean_weights(n: int) -> NDArray[np.float64]:
+    """1/n each. Of updates that are scaled down to norm C it bounds what f liars do by 2·f·C/n and does not undo it.
 
-    Bounds what f liars do to 2·f·C/n and does not undo it. Source: Sun et al. 2019 (arXiv:1911.07963), section 4.
+    Source: Sun et al. 2019 (arXiv:1911.07963), section 4.
     """
-    return combine(updates.vectors, [scale / len(updates) for scale in scales])
+    return np.full(n, 1.0 / n)

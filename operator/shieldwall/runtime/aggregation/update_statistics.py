@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shieldwall.runtime.aggregation.passes import each
 from shieldwall.runtime.aggregation.vectors import cosine, norm
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from shieldwall.runtime.aggregation.updates import Updates
     from shieldwall.runtime.model import Vector
 
 
@@ -25,12 +25,12 @@ class UpdateStatistics:
     """L2 distance of the update and the aggregate."""
 
 
-def update_statistics(vectors: Sequence[Vector], delta: Vector) -> tuple[UpdateStatistics, ...]:
+def update_statistics(updates: Updates, delta: Vector, threads: int = 1) -> tuple[UpdateStatistics, ...]:
     """The statistics of each update, (d,), against the aggregate ``delta``, (d,), in the same order."""
     length = norm(delta)
-    return tuple(_one(vector, delta, length) for vector in vectors)
 
+    def one(position: int) -> UpdateStatistics:
+        vector, own = updates.vectors[position], updates.norms[position]
+        return UpdateStatistics(own, cosine(vector, delta, own, length), norm(vector, delta))
 
-def _one(vector: Vector, delta: Vector, length: float) -> UpdateStatistics:
-    own = norm(vector)
-    return UpdateStatistics(own, cosine(vector, delta, own, length), norm(vector, delta))
+    return tuple(each(one, range(len(updates)), threads))

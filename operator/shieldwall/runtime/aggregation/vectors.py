@@ -1,4 +1,4 @@
-"""Sums over long vectors: block by block, accumulated in float64, with no copy of a whole vector."""
+"""Lengths, angles and weighted sums of long vectors, accumulated in float64, with no copy of a whole vector."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from shieldwall.runtime.aggregation.passes import WIDEST, gather, in_segments, spans, width_for
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -14,21 +16,47 @@ if TYPE_CHECKING:
 
     from shieldwall.runtime.model import Vector
 
-BLOCK: Final = 4100
-"""Coordinates of a block: n rows of it stay in the cache. Not a power of two, for those alias in the cache."""
+BLOCK: Final = WIDEST
+
+_FEW: Final = 32
+"""Vectors that are added up in their own dtype: rounding that is no more than the result's own."""
+_SUMMED: Final = 65_600
+"""Coordinates of a sum in the making: it stays in the cache, and long runs of each vector are read."""
+_SAFE: Final = {"f": (1e-25, 1e37), "d": (1e-290, 1e300)}
+"""Between these a sum of squares has neither overflowed nor lost its large terms to underflow, by dtype."""
 
 
-def spans(size: int) -> Iterator[slice]:
+def blocks(size: int) -> Iterator[slice]:
     """The blocks of a vector of ``size`` coordinates."""
-    return (slice(start, min(start + BLOCK, size)) for start in range(0, size, BLOCK))
+    return spans(slice(0, size), BLOCK)
+
+
+def safe(square: float, dtype: np.dtype[np.floating]) -> bool:
+    """Whether a sum of squares that was made of products in ``dtype`` can be trusted."""
+    low, high = _SAFE[dtype.char]
+    return low < square < high
+
+
+def is_finite(vector: Vector) -> bool:
+    """Whether every value is finite; holds nothing of the vector's size."""
+    return all(bool(np.isfinite(vector[span]).all()) for span in blocks(vector.size))
 
 
 def norm(vector: Vector, minus: Vector | None = None) -> float:
     """L2 norm of ``vector``, or of ``vector − minus``.
 
-    Divided by the largest entry before it is squared, so it is right for any finite float32 or float64; infinite only
-    when the norm itself (or a difference) is beyond float64.
+    Right for any finite float32 or float64: where squares could overflow or vanish, entries are divided by the largest
+    first. Infinite only when the norm itself (or a difference) is beyond float64.
     """
+    square = 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for span in blocks(vector.size):
+            block = vector[span] if minus is None else vector[span] - minus[span]
+            square += float(np.dot(block, block))
+    return math.sqrt(square) if safe(square, vector.dtype) else _careful_norm(vector, minus)
+
+
+def _careful_norm(vector: Vector, minus: Vector | None) -> float:
     largest = max((float(np.abs(block).max()) for block in _differences(vector, minus)), default=0.0)
     if largest == 0.0 or not math.isfinite(largest):
         return largest
@@ -37,7 +65,7 @@ def norm(vector: Vector, minus: Vector | None = None) -> float:
 
 
 def _differences(vector: Vector, minus: Vector | None) -> Iterator[NDArray[np.float64]]:
-    for span in spans(vector.size):
+    for span in blocks(vector.size):
         block = vector[span].astype(np.float64)
         if minus is not None:
             with np.errstate(over="ignore"):
@@ -49,20 +77,54 @@ def cosine(one: Vector, other: Vector, one_norm: float, other_norm: float) -> fl
     """Cosine of two vectors with these norms, in [-1, 1]; None when one of them has no direction."""
     if not (0.0 < one_norm < math.inf and 0.0 < other_norm < math.inf):
         return None
-    total = sum(
-        float(np.dot(one[span].astype(np.float64) / one_norm, other[span].astype(np.float64) / other_norm))
-        for span in spans(one.size)
-    )
+    if safe(one_norm * one_norm, one.dtype) and safe(other_norm * other_norm, other.dtype):
+        total = sum(float(np.dot(one[span], other[span])) for span in blocks(one.size)) / one_norm / other_norm
+    else:
+        total = sum(
+            float(np.dot(one[span].astype(np.float64) / one_norm, other[span].astype(np.float64) / other_norm))
+            for span in blocks(one.size)
+        )
     return min(1.0, max(-1.0, total))
 
 
-def combine(rows: Sequence[Vector], weights: Sequence[float]) -> Vector:
-    """``Σ weights[i]·rows[i]``, shape (d,), in the rows' dtype; rows of weight 0 are not read."""
-    out = np.empty_like(rows[0])
-    used = [(row, weight) for row, weight in zip(rows, weights, strict=True) if weight != 0.0]
-    for span in spans(out.size):
-        total = np.zeros(span.stop - span.start)
-        for row, weight in used:
-            total += row[span] * np.float64(weight)
-        out[span] = total
+def combine(vectors: Sequence[Vector], weights: NDArray[np.float64], threads: int = 1) -> Vector:
+    """``Σ weights[i]·vectors[i]``, shape (d,), in the vectors' dtype; vectors of weight 0 are not read."""
+    used = [vector for vector, weight in zip(vectors, weights, strict=True) if weight != 0.0]
+    factors = weights[weights != 0.0]
+    out = np.zeros_like(vectors[0]) if not used else np.empty_like(vectors[0])
+    if len(used) == 1 and factors[0] == 1.0:
+        out[:] = used[0]
+    elif used:
+        equal = (factors == factors[0]).all()
+        add = _add_equal if equal else _add_weighted
+        in_segments(out.size, threads, lambda part: add(used, factors, part, out))
     return out
+
+
+def _add_weighted(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
+    width = width_for(2 * len(vectors))
+    scratch = np.empty((len(vectors), width))
+    for span in spans(part, width):
+        out[span] = factors @ gather(vectors, span, scratch)
+
+
+def _add_equal(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
+    """Without a copy of any vector: a few at a time in their dtype, these sums in float64."""
+    few, total = np.empty(_SUMMED, out.dtype), np.empty(_SUMMED)
+    for span in spans(part, _SUMMED):
+        sums, sum_of_few = total[: span.stop - span.start], few[: span.stop - span.start]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start in range(0, len(vectors), _FEW):
+                first, *others = (vector[span] for vector in vectors[start : start + _FEW])
+                np.add(first, others[0] if others else 0.0, out=sum_of_few)
+                for other in others[1:]:
+                    sum_of_few += other
+                if start:
+                    sums += sum_of_few
+                else:
+                    sums[:] = sum_of_few
+            whole = math.isfinite(float(np.dot(sums, sums)))
+        if whole:
+            np.multiply(sums, factors[0], out=out[span], casting="same_kind")
+        else:  # the sum of a few may be beyond the dtype where their mean is not
+            _add_weighted(vectors, factors, span, out)

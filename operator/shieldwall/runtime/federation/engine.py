@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -87,6 +89,8 @@ class Engine:
     random: Callable[[int], bytes]
     """``os.urandom``."""
     log: Callable[[str], None]
+    threads: int = 1
+    """How many processors aggregation may keep busy."""
     inbox: Callable[[HttpGrid, int], AbstractContextManager[Source]] = Inbox
     """Where replies are taken from; the second argument bounds their size by the model's bytes."""
 
@@ -154,7 +158,7 @@ class Conclusion:
     """Why there is no model."""
 
 
-def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
+def conclude(answer: Answer, base: Model, policy: RuntimePolicy, threads: int = 1) -> Conclusion:
     """Aggregate the admitted updates by the policy's rule; never outside the rule's theorem."""
     admitted = answer.admitted
     needed = max(policy.rounds.min_replies, required_replies(policy.aggregation))
@@ -163,14 +167,18 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
         reason = f"{len(admitted)} replies were admitted where {needed} are needed{_for_example(given)}"
         return Conclusion(None, None, given, reason)
     verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
-    vectors = [verdict.update.vector for verdict in verdicts]
+    updates = Updates.of(
+        [verdict.update.vector for verdict in verdicts],
+        [verdict.num_examples for verdict in verdicts],
+        [verdict.update.norm for verdict in verdicts],
+    )
     records = {reply.asked.client: reply.record() for reply in answer.replies}
     try:
-        result = aggregate(Updates.of(vectors, [verdict.num_examples for verdict in verdicts]), policy.aggregation)
+        result = aggregate(updates, policy.aggregation, _seed(answer.facts, verdicts), threads)
     except TooFewUpdatesError as error:
         return Conclusion(None, None, tuple(records.values()), str(error))
     for position, (reply, statistics) in enumerate(
-        zip(admitted, update_statistics(vectors, result.delta), strict=True)
+        zip(admitted, update_statistics(updates, result.delta, threads), strict=True)
     ):
         client = reply.asked.client
         records[client] = records[client].model_copy(
@@ -186,6 +194,20 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy) -> Conclusion:
     except InvalidModelError as error:
         return Conclusion(None, None, tuple(records.values()), f"the aggregate is no model: {error}")
     return Conclusion(model, result.delta, tuple(records.values()))
+
+
+def _seed(facts: RoundFacts, verdicts: Sequence[Admitted]) -> int:
+    """What draws the buckets of a round: the same replies to the same question are always put in the same ones.
+
+    No client can foresee it, and choose a lie for the bucket that it will be in: the norms are those of the others'
+    updates too, to the last bit.
+    """
+    digest = hashlib.sha256(b"shieldwall-buckets-v1")
+    for text in (facts.federation_uid, facts.run_id, str(facts.round), str(facts.attempt), facts.nonce):
+        digest.update(len(text).to_bytes(8, "big") + text.encode())
+    for verdict in verdicts:
+        digest.update(struct.pack(">d", verdict.update.norm))
+    return int.from_bytes(digest.digest(), "big")
 
 
 def _for_example(replies: Sequence[ReplyRecord]) -> str:
@@ -208,6 +230,7 @@ def record_of(
         opened=answer.opened,
         seconds=answer.seconds,
         rule=policy.aggregation.rule.value,
+        pre_aggregation=policy.aggregation.pre_aggregation,
         admitted=len(answer.admitted),
         byzantine=policy.aggregation.byzantine,
         replies=conclusion.replies,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from flwr.app import ArrayRecord
+
 from shieldwall.contract.records import Fate
 from shieldwall.pki.verify import VerificationError
 from shieldwall.runtime.admission import Refusal, Update, check_update
@@ -63,6 +65,7 @@ class Admitted:
     """A reply that takes part in the aggregate."""
 
     message: Message
+    """Without the values of its arrays."""
     serial: str | None
     update: Update
     num_examples: int
@@ -136,14 +139,16 @@ class Court:
     def admit(self, reply: Genuine, base: Model) -> Admitted | Refused:
         """Check that the reply holds an update of ``base`` that may be aggregated."""
         try:
-            _, record = only_arrays(reply.message.content)
+            name, record = only_arrays(reply.message.content)
             arrays = decode_packed(record)
         except MalformedArraysError as error:
             return Refused(Fate.MALFORMED, str(error))
         update = check_update(arrays, base, self.policy.aggregation)
         if isinstance(update, Refusal):
             return Refused(update.fate, update.detail)
-        return Admitted(reply.message, reply.serial, update, claimed_examples(reply.message.content))
+        examples = claimed_examples(reply.message.content)
+        reply.message.content[name] = ArrayRecord()  # the update holds all that is needed of it: half the memory
+        return Admitted(reply.message, reply.serial, update, examples)
 
 
 def _fate(error: AttestationError | VerificationError | ManifestError) -> Fate:

@@ -65,7 +65,7 @@ def _round(engine: Engine, store: CheckpointStore, app: ManagedApp, base: Model,
     reason = ""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         answer = engine.ask(_question(engine, base, number, attempt))
-        conclusion = conclude(answer, base, engine.policy)
+        conclusion = conclude(answer, base, engine.policy, engine.threads)
         if conclusion.model is None:
             reason = conclusion.reason
             engine.log(f"round {number}, attempt {attempt}: {reason}")

@@ -144,7 +144,7 @@ class PolicyGrid(Grid):
         )
 
     def _conclude(self, answer: Answer, base: Model) -> Conclusion:
-        conclusion = conclude(answer, base, self._engine.policy)
+        conclusion = conclude(answer, base, self._engine.policy, self._engine.threads)
         record = record_of(answer, conclusion, self._engine.policy)
         if conclusion.model is None:
             self._store.note(record)
