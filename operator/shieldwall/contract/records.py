@@ -36,6 +36,9 @@ Moment = Annotated[float, Field(ge=0, lt=253_402_300_800, allow_inf_nan=False)]
 """Unix seconds, up to the last year that a date can say."""
 Ratio = Annotated[float, Field(ge=0, le=1)]
 NodeId = Annotated[str, Field(max_length=20)]
+Nonces = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=64)]], Field(max_length=MOST_CLIENTS)
+]
 Metrics = Annotated[dict[str, float], AfterValidator(_few)]
 Message = Annotated[str, AfterValidator(_short)]
 
@@ -281,6 +284,15 @@ class StewardStatus(_Record):
     """Unix seconds: when that certificate ends."""
     policy_sha256: Hex | None = None
     """Hex digest of the policy file, byte for byte, that the steward has been running with since its start."""
+    reinstated: Nonces = {}
+    """By client: the last request to reinstate it that was carried out."""
+
+
+class Reinstatements(_Record):
+    """Clients that people want back."""
+
+    nonces: Nonces
+    """By client: the request; another nonce is another request."""
 
 
 class DenyList(_Record):

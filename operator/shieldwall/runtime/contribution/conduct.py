@@ -50,7 +50,7 @@ class Conduct:
     probation_until: int | None = None
     """The last round of a probation."""
     pardoned_until: int | None = None
-    """The last round before which it is not banned again, as somebody reinstated it."""
+    """The last round in which it is not banned again, as somebody reinstated it."""
     bans: int = 0
     held: Held | None = None
     """Strikes are enough for a ban: why there is none."""
@@ -76,6 +76,8 @@ class Court:
     """Replies that a round needs: a ban never makes the next round impossible."""
     exempt: frozenset[str] = field(default_factory=frozenset)
     """Node keys that are never banned."""
+    members: frozenset[str] | None = None
+    """Node keys of the training's clients: bans of keys that were replaced take nobody's place. None: all are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ def _judged(
     due.sort(key=lambda key: (known[key].innovation or 0.0, key))
     live = len(scored)
     spare = sum(reply.fate is Fate.ADMITTED for reply in scored.values()) - court.needed
-    free = court.byzantine - len(banned_keys(known))
+    shut_out = banned_keys(known)
+    free = court.byzantine - len(shut_out if court.members is None else shut_out & court.members)
     known |= {key: replace(known[key], held=None) for key in scored}
     for key in due:
         counts = scored[key].fate is Fate.ADMITTED
