@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shieldwall.control.api.plain import Fault, Json, Location, plain_json, show
 from shieldwall.control.api.problems import InvalidTrainingError, Problem, problems_of
-from shieldwall.control.api.requests import is_paused, renewal_requests, unclear_pause
+from shieldwall.control.api.requests import is_paused, reinstatement_requests, renewal_requests, unclear_pause
 from shieldwall.control.api.schema import properties_at, structural
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.terms import TERMS
@@ -18,6 +18,7 @@ from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
 from shieldwall.control.api.translate import sentence
 from shieldwall.control.api.unsupported import UNSUPPORTED
+from shieldwall.control.api.watching import WATCHING
 
 _RESERVED: Final = re.compile(rf"-({'|'.join(RESERVED_WORDS)})(-|$)")
 
@@ -50,6 +51,7 @@ def parse_training(document: object) -> Training:
         generation=metadata.generation,
         spec=manifest.spec,
         requests=renewal_requests(annotations, (client.name for client in manifest.spec.clients)),
+        reinstatements=reinstatement_requests(annotations, (client.name for client in manifest.spec.clients)),
         paused=is_paused(annotations),
         unclear_pause=unclear_pause(annotations),
     )
@@ -114,7 +116,9 @@ def _crossing(
     spec = spec or _mended(document.get("spec"), broken)
     if spec is None:
         return ()
-    breaches = ((rule, rule.breach(spec, TERMS)) for rule in THEOREMS + UNSUPPORTED if not rule.reads & broken)
+    breaches = (
+        (rule, rule.breach(spec, TERMS)) for rule in THEOREMS + WATCHING + UNSUPPORTED if not rule.reads & broken
+    )
     return tuple(Fault(("spec", *rule.field.split(".")), breach) for rule, breach in breaches if breach is not None)
 
 

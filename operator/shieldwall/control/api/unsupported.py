@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.policy import Rule
 from shieldwall.control.api.aggregation import AggregationRule
-from shieldwall.control.api.contribution import ContributionPolicy
 from shieldwall.control.api.crossrule import CrossRule
 from shieldwall.control.api.privacy import Privacy, PrivacyMode
 
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
 _LATER_RULES: Final = tuple(sorted({rule.value for rule in AggregationRule} - {rule.value for rule in Rule}))
 _NO_PRIVACY: Final = Privacy.model_validate({"mode": PrivacyMode.NONE})
-
-
-def _no_contribution(spec: Spec) -> bool:
-    contribution = spec.contribution
-    return contribution is None or (contribution.policy is ContributionPolicy.NONE and contribution.ban is None)
 
 
 def _built_in(spec: Spec) -> bool:
@@ -55,12 +49,6 @@ UNSUPPORTED: Final = (
         " && !has(self.privacy.clip) && !has(self.privacy.budgetRef))",
         lambda spec: spec.privacy is None or spec.privacy == _NO_PRIVACY,
         "No noise would be added. Leave privacy out, or give mode: None alone.",
-    ),
-    _entry(
-        "contribution",
-        "!has(self.contribution) || (self.contribution.policy == 'None' && !has(self.contribution.ban))",
-        _no_contribution,
-        "No free-rider would be found. Leave contribution out, or give policy: None alone.",
     ),
     _entry(
         "residency",
