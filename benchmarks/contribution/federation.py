@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Final
 import learning
 import numpy as np
 
-from shieldwall.contract.policy import ContributionPolicy, ValidationPolicy
+from shieldwall.contract.policy import AggregationPolicy, ContributionPolicy, Rule, ValidationPolicy
 from shieldwall.contract.records import Fate, Outcome, ReplyRecord, RoundRecord
 from shieldwall.local.attackers.freeriders import Seen, free_ride
-from shieldwall.runtime.aggregation.coordinatewise import fed_trimmed_avg
-from shieldwall.runtime.aggregation.updates import Updates
+from shieldwall.runtime.aggregation import Updates, aggregate
 from shieldwall.runtime.contribution.conduct import Court, after_record, banned_keys
 from shieldwall.runtime.contribution.evidence import weigh
 from shieldwall.runtime.contribution.gram import inner_products
@@ -140,8 +139,8 @@ class Federation:
         return judged
 
     def _aggregate(self, updates: Sequence[Floats]) -> None:
-        step = fed_trimmed_avg(Updates.of(updates), [1.0] * len(updates), self.job.byzantine)
-        new = (self.base + step).astype(np.float32)
+        policy = AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=self.job.byzantine)
+        new = (self.base + aggregate(Updates.of(updates), policy).delta).astype(np.float32)
         self.deltas.append(new - self.base)
         self.base = new
 

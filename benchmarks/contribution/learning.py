@@ -17,7 +17,7 @@ HIDDEN: Final = 64
 SHAPES: Final = ((64, HIDDEN), (HIDDEN,), (HIDDEN, 10), (10,))
 ENDS: Final = tuple(int(end) for end in np.cumsum([0, *(np.prod(shape) for shape in SHAPES)]))
 SIZE: Final = ENDS[-1]
-SMALLEST: Final = 20
+SMALLEST: Final = 10
 """Images of a client."""
 _HELD_OUT: Final = 397
 _BATCH: Final = 16

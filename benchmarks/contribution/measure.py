@@ -42,7 +42,7 @@ MISSED: Final = {
 OTHERS: Final = {
     "10 clients, f = 2": {"clients": 10, "byzantine": 2},
     "15 clients, 8 local epochs": {"epochs": 8},
-    "30 clients, f = 6": {"clients": 30, "byzantine": 6},
+    "24 clients, f = 5": {"clients": 24, "byzantine": 5},
 }
 _Z: Final = 1.959964
 _BANNED_BY: Final = 15

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-
-from shieldwall.runtime.aggregation.vectors import BLOCK, spans
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +12,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from shieldwall.runtime.model import Vector
+
+
+BLOCK: Final = 4100
+"""Coordinates of a block. Not a power of two, for those alias in the cache."""
 
 
 def inner_products(rows: Sequence[Vector]) -> NDArray[np.float64]:
@@ -24,10 +26,11 @@ def inner_products(rows: Sequence[Vector]) -> NDArray[np.float64]:
     """
     total = np.zeros((len(rows), len(rows)))
     scratch = np.empty((len(rows), BLOCK))
-    for span in spans(rows[0].size if rows else 0):
-        block = scratch[:, : span.stop - span.start]
-        for position, row in enumerate(rows):
-            block[position] = row[span]
+    for start in range(0, rows[0].size if rows else 0, BLOCK):
+        parts = [row[start : start + BLOCK] for row in rows]
+        block = scratch[:, : parts[0].size]
+        for position, part in enumerate(parts):
+            block[position] = part
         with np.errstate(over="ignore", invalid="ignore"):
             total += block @ block.T
     return total

@@ -50,7 +50,7 @@ class Marks:
 
     def after(self, updates: Mapping[str, Vector], round_: int) -> Marks:
         """With the updates of ``round_``, in place of what it left when it was tried before."""
-        kept = [row for row, number in enumerate(self.rounds) if round_ - REMEMBERED < number < round_]
+        kept = [row for row in range(len(self.rounds)) if self._is_recent(row, round_)]
         old = self.values[kept] if self.values is not None else np.empty((0, self.places.size), np.float32)
         with np.errstate(over="ignore"):
             new = [vector[self.places].astype(np.float32) for vector in updates.values()]
@@ -63,10 +63,13 @@ class Marks:
         )
 
     def _is_repeat(self, key: str, mark: NDArray[np.floating], round_: int) -> bool:
-        own = [row for row, owner in enumerate(self.keys) if owner == key and self.rounds[row] < round_]
+        own = [row for row, owner in enumerate(self.keys) if owner == key and self._is_recent(row, round_)]
         if not own or self.values is None:
             return False
         earlier, now = self.values[own].astype(np.float64), mark.astype(np.float64)
         lengths = np.linalg.norm(earlier, axis=1) * np.linalg.norm(now)
         cosine = np.divide(earlier @ now, lengths, out=np.zeros(len(own)), where=lengths > 0)
         return bool((1.0 - cosine < _APART).any())
+
+    def _is_recent(self, row: int, round_: int) -> bool:
+        return round_ - REMEMBERED < self.rounds[row] < round_

@@ -12,6 +12,7 @@ nothing but evidence.
 
 from __future__ import annotations
 
+import io
 import zipfile
 from typing import IO, TYPE_CHECKING, Final, cast
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from shieldwall.runtime.durable import Sink
     from shieldwall.runtime.model import Vector
 
 DELTAS: Final = 10
@@ -70,7 +72,7 @@ class Memory:
     def _marks(self, size: int) -> Marks:
         """Those on the disk; none yet when they are unreadable or of another model."""
         try:
-            with np.load(self._directory / _MARKS, allow_pickle=False) as found:
+            with (self._directory / _MARKS).open("rb") as file, np.load(file, allow_pickle=False) as found:
                 if int(found["size"]) == size:
                     keys, rounds = (str(key) for key in found["keys"]), (int(number) for number in found["rounds"])
                     return Marks(found["places"], size, tuple(keys), tuple(rounds), found["values"])
@@ -87,9 +89,9 @@ class Memory:
             "rounds": np.array(marks.rounds, dtype=np.int64),
             "values": marks.values if marks.values is not None else np.empty((0, marks.places.size), np.float32),
         }
-        write_file(
-            self._directory / _MARKS, lambda sink: np.savez(cast("IO[bytes]", sink), allow_pickle=False, **parts)
-        )
+        archive = io.BytesIO()  # its directory is written last and points back: a sink takes things front to back
+        np.savez(archive, allow_pickle=False, **parts)
+        write_file(self._directory / _MARKS, lambda sink: _write_all(sink, archive.getbuffer()))
 
     def _numbered(self, kind: str) -> dict[int, Path]:
         found = {path.stem.removeprefix(f"{kind}-"): path for path in self._directory.glob(f"{kind}-*.npy")}
@@ -99,6 +101,10 @@ class Memory:
         for number, path in self._numbered(kind).items():
             if number not in keep:
                 path.unlink(missing_ok=True)
+
+
+def _write_all(sink: Sink, data: memoryview) -> None:
+    sink.write(data)
 
 
 def _write(path: Path, vector: Vector) -> None:
