@@ -99,7 +99,7 @@ class Federation:
         repeats = self.marks.repeats(keyed, number)
         self.marks = self.marks.after(keyed, number)
         evidence = weigh(gram, len(clients), learning.SIZE, list(repeats.values()), job.byzantine - 1)
-        judged = self._judge(gram[: len(clients), : len(clients)], clients)
+        judged = self._judge(gram[: len(clients), : len(clients)], clients, evidence)
         court = Court(ContributionPolicy(), job.byzantine, job.clients - job.byzantine)
         self.conducts = after_record(self.conducts, _record(number, clients, evidence, judged), court)
         for key in banned_keys(self.conducts):
@@ -113,14 +113,13 @@ class Federation:
         if client not in self.seen or self.job.kind is None:
             update = honest()
         else:
-            known = self.seen[client]
-            models = (*known.models[-DELTAS:], self.base.astype(np.float64))
-            update, self.seen[client] = free_ride(
-                self.job.kind, Seen(models, known.first), lambda: honest().astype(np.float64), random
-            )
+            seen = self.seen[client].sent(self.base.astype(np.float64))
+            update, self.seen[client] = free_ride(self.job.kind, seen, lambda: honest().astype(np.float64), random)
         return (self.base + update).astype(np.float32) - self.base
 
-    def _judge(self, gram: NDArray[np.float64], clients: Sequence[int]) -> tuple[Judgement, ...]:
+    def _judge(
+        self, gram: NDArray[np.float64], clients: Sequence[int], evidence: RoundEvidence
+    ) -> tuple[Judgement, ...]:
         pasts = [
             Past(*(tuple(values) for values in zip(*self.pasts[i][-_PAST:], strict=True)))
             if i in self.pasts
@@ -130,8 +129,8 @@ class Federation:
         judged = judge(gram, ValidationPolicy(), pasts, len(clients) - self.job.clients + self.job.byzantine)
         norms = relative([float(value) for value in np.sqrt(np.diag(gram))])
         spreads = relative([one.spread or 0.0 for one in judged])
-        for i, one, norm, spread in zip(clients, judged, norms, spreads, strict=True):
-            if one.refusal is None:
+        for i, one, shown, norm, spread in zip(clients, judged, evidence.updates, norms, spreads, strict=True):
+            if one.refusal is None and not shown.flags:
                 self.pasts.setdefault(i, []).append((norm, spread))
             if i not in self.seen:
                 self.result.honest += 1

@@ -16,6 +16,7 @@ from shieldwall.local.attackers.kinds import AttackKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -38,6 +39,25 @@ class Seen:
     """The models it was sent, oldest first, the newest last; (d,) each."""
     first: NDArray[np.float64] | None = None
     """The one update that it trained for."""
+
+    def sent(self, model: NDArray[np.float64]) -> Seen:
+        """With the model that it was sent now; a round that is tried again sends the same one."""
+        if self.models and np.array_equal(self.models[-1], model):
+            return self
+        return Seen((*self.models[-DELAY:], model), self.first)
+
+    def save(self, path: Path) -> None:
+        """Keep it in a file."""
+        with path.open("wb") as file:
+            np.savez(file, models=np.stack(self.models), first=np.array([] if self.first is None else self.first))
+
+    @classmethod
+    def load(cls, path: Path) -> Seen:
+        """What ``save`` kept; nothing when there is no file."""
+        if not path.exists():
+            return cls(())
+        with path.open("rb") as file, np.load(file) as kept:
+            return cls(tuple(kept["models"]), kept["first"] if kept["first"].size else None)
 
     def delta(self, back: int = 1) -> NDArray[np.float64] | None:
         """What the global model did ``back`` rounds ago, or in the first round it saw; None before it saw two."""

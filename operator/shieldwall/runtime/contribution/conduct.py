@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.policy import ContributionKind
-from shieldwall.contract.records import Fate, Flag, Held, Outcome
+from shieldwall.contract.records import Flag, Held, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,7 +102,7 @@ def after_record(conducts: Conducts, record: RoundRecord, court: Court) -> dict[
     for key, conduct in moved.items():
         flags = _flags(conduct, scored[key], floor, court.policy)
         known[key] = _struck(replace(conduct, flags=flags), court.policy)
-    return _judged(known, scored, record.round, court)
+    return _judged(known, frozenset(scored), record.round, court)
 
 
 def after_pardon(conducts: Conducts, pardon: Pardon, policy: ContributionPolicy) -> dict[str, Conduct]:
@@ -171,31 +171,27 @@ def _struck(conduct: Conduct, policy: ContributionPolicy) -> Conduct:
     return replace(conduct, strikes=min(max(conduct.strikes + change, 0), policy.strikes))
 
 
-def _judged(
-    known: dict[str, Conduct], scored: Mapping[str, ReplyRecord], round_: int, court: Court
-) -> dict[str, Conduct]:
+def _judged(known: dict[str, Conduct], scored: frozenset[str], round_: int, court: Court) -> dict[str, Conduct]:
     """Ban who has the strikes, the least innovative first, while nothing stands against it."""
     due = [key for key in scored if known[key].strikes >= court.policy.strikes]
     due.sort(key=lambda key: (known[key].innovation or 0.0, key))
     live = len(scored)
-    spare = sum(reply.fate is Fate.ADMITTED for reply in scored.values()) - court.needed
     shut_out = banned_keys(known)
     free = court.byzantine - len(shut_out if court.members is None else shut_out & court.members)
     known |= {key: replace(known[key], held=None) for key in scored}
     for key in due:
-        counts = scored[key].fate is Fate.ADMITTED
         held = _held_back(known[key], key in court.exempt, round_, court.policy)
         if held is None and live < FEWEST_LIVE:
             held = Held.FEW_CLIENTS
         elif held is None and free <= 0:
             held = Held.MOST_BANNED
-        elif held is None and counts and spare <= 0:
+        elif held is None and live <= court.needed:
             held = Held.REPLIES_NEEDED
         if held is not None:
             known[key] = replace(known[key], held=held)
             continue
         known[key] = replace(known[key], banned_since=round_, bans=known[key].bans + 1, probation_until=None)
-        live, free, spare = live - 1, free - 1, spare - counts
+        live, free = live - 1, free - 1
     return known
 
 

@@ -119,7 +119,10 @@ def key_sha256(public_key: str) -> str:
 
 
 def pasts_of(records: Sequence[RoundRecord]) -> dict[str, Past]:
-    """What each node key's updates were in the last released rounds that validation looked at."""
+    """What each node key's updates were in the last released rounds that validation looked at.
+
+    A round that showed something against an update says nothing of what is usual for its client.
+    """
     norms: dict[str, list[float]] = {}
     spreads: dict[str, list[float]] = {}
     released = (record for record in reversed(records) if record.outcome is Outcome.RELEASED)
@@ -128,7 +131,7 @@ def pasts_of(records: Sequence[RoundRecord]) -> dict[str, Past]:
         relative_norms = relative([reply.norm or 0.0 for reply in seen]) if seen else ()
         relative_spreads = relative([reply.spread or 0.0 for reply in seen]) if seen else ()
         for reply, norm, spread in zip(seen, relative_norms, relative_spreads, strict=True):
-            if reply.node_key is not None and reply.fate is Fate.ADMITTED:
+            if reply.node_key is not None and reply.fate is Fate.ADMITTED and not reply.flags:
                 norms.setdefault(reply.node_key, []).append(norm)
                 spreads.setdefault(reply.node_key, []).append(spread)
     return {key: Past(tuple(norms[key]), tuple(spreads[key])) for key in norms}
