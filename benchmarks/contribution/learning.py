@@ -33,7 +33,18 @@ def images() -> tuple[tuple[Floats, Labels], tuple[Floats, Labels]]:
 
 
 def partition(labels: Labels, clients: int, alpha: float, random: np.random.Generator) -> list[Labels]:
-    """Indices of each client's images; every digit shared out by a Dirichlet(α) draw, evenly for α = ∞."""
+    """Indices of each client's images; every digit shared out by a Dirichlet(α) draw.
+
+    α = ∞: evenly, at random. α = 0: each client holds one digit only, and shares it with one other client or none.
+    """
+    if alpha == 0:
+        holders = [[client for client in range(clients) if client % 10 == digit] for digit in range(10)]
+        shares = {
+            client: part
+            for digit, own in enumerate(holders)
+            for client, part in zip(own, np.array_split(np.flatnonzero(labels == digit), len(own)), strict=True)
+        }
+        return [shares[client] for client in range(clients)]
     if np.isinf(alpha):
         return list(np.array_split(random.permutation(len(labels)), clients))
     while True:
