@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 
 CLIENTS = 12
-ROUNDS = 9
+ROUNDS = 8
 RIDERS = ("free-zero", "free-replay", "free-noise")
 POISON = "sign-flip"
 

@@ -27,7 +27,8 @@ OF_OPERATOR = {
 OF_TRAINING = {
     "shieldwall_training_phase", "shieldwall_training_stalled", "shieldwall_training_score",
     "shieldwall_training_round", "shieldwall_training_rounds", "shieldwall_training_clients_ready",
-    "shieldwall_training_clients_wanted", "shieldwall_training_min_replies", "shieldwall_training_clients_banned", "shieldwall_steward_up",
+    "shieldwall_training_clients_wanted", "shieldwall_training_min_replies", "shieldwall_training_clients_banned",
+    "shieldwall_steward_up",
     "shieldwall_replies_refused_total", "shieldwall_handshake_failures_total",
     "shieldwall_certificate_not_after_timestamp_seconds", "shieldwall_certificate_renewal_timestamp_seconds",
     "shieldwall_crl_next_update_timestamp_seconds",
