@@ -150,6 +150,12 @@ def test_close_agreement_is_no_copy():
     assert flags(updates)[:3] == [(Flag.COPY,), (Flag.COPY,), ()]
 
 
+def test_where_all_send_the_same_but_for_rounding_nobody_is_a_copy():
+    steps = np.float32(0.01) * np.arange(1, N + 1, dtype=np.float32)[:, None]
+    base = np.random.default_rng(8).normal(size=D).astype(np.float32)
+    assert set(flags((base + steps) - base)) == {()}
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-300, 1e30, np.finfo(np.float64).max])
 def test_no_value_makes_a_score_that_json_cannot_carry(value):
     updates = round_of(6)[0].astype(np.float64)

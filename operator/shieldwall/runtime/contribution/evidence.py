@@ -22,6 +22,8 @@ TINY: Final = 0.02
 """Of the median norm: less is nothing."""
 _MUCH_NEARER: Final = 0.05
 """Near-duplicates lie this much nearer to each other than pairs of the round do in the median."""
+_ROUNDING: Final = 1e-6
+"""1 − cosine that the rounding of float32 models alone may make."""
 _OPPOSED: Final = -5.0
 _SPREAD: Final = 0.05
 """Robust deviations below this are taken for it: a round in which all agree has none to speak of."""
@@ -110,6 +112,8 @@ def near_duplicates(alike: NDArray[np.float64], same: float = SAME) -> NDArray[n
         return np.zeros((n, n), bool)
     apart = 1.0 - alike
     usual = float(np.median(apart[np.triu_indices(n, 1)]))
+    if usual < _ROUNDING:
+        return np.zeros((n, n), bool)
     found: NDArray[np.bool_] = (apart < 1.0 - same) & (apart < _MUCH_NEARER * usual)
     np.fill_diagonal(found, val=False)
     return found
