@@ -33,7 +33,7 @@ class Ban(ApiModel):
     """True bans nobody; status tells who would be."""
     exempt: Annotated[
         tuple[Annotated[str, Field(min_length=1, max_length=MAX_CLIENT_NAME, pattern=LABEL)], ...],
-        Field(max_length=MAX_CLIENTS, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        Field(max_length=MAX_CLIENTS),
     ] = ()
     """Names of clients that are scored like all others and never banned: those that were banned by mistake."""
 

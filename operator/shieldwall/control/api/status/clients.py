@@ -49,6 +49,6 @@ class ClientsStatus(ApiModel):
     """The clients that most need a look."""
     unknown_requests: Annotated[
         tuple[Annotated[str, Field(max_length=63)], ...],
-        Field(max_length=WORST_CLIENTS, json_schema_extra={"x-kubernetes-list-type": "set"}),
+        Field(max_length=WORST_CLIENTS),
     ] = ()
     """Annotations reinstate.shieldwall.dev/<client> that are not understood: no such client, or no nonce."""
