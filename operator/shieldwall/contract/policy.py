@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shieldwall.contract.identity import Federation as FederationId
 
 POLICY_VERSION = 1
+FEWEST_FOR_BANS = 6
+"""With fewer clients that are scored, free-riders are only reported: medians of a handful tell little."""
 
 ConfigValue = bool | int | float | str
 """What Flower allows in a run or node configuration."""

@@ -9,9 +9,10 @@ from shieldwall.control.status.summarise import summarise
 SCORED, BANNED = "ContributionScored", "FreeRidersBanned"
 
 
-def summary(world, clients=({}, {}, {}), spec=None, annotations=None, **facts):
+def summary(world, clients=(), spec=None, annotations=None, size=6, **facts):
     """``clients`` changes what the steward knows of site-0, site-1, ..."""
-    training = world.training(len(clients), spec=spec, annotations=annotations)
+    clients = (*clients, *({} for _ in range(size - len(clients))))
+    training = world.training(size, spec=spec, annotations=annotations)
     observed = world.observed(training)
     known = tuple(world.client(observed, f"site-{n}", **each) for n, each in enumerate(clients))
     return summarise(
@@ -75,6 +76,7 @@ def test_all_points_when_everybody_was_scored_and_nobody_is_left(world, check):
         ({"spec": {"contribution": {"ban": {"dryRun": True}}}}, "observed", "failed"),
         ({"spec": {"aggregation": {"rule": "FedMedian", "byzantine": 0}}}, "observed", "failed"),
         ({"clients": ({"strikes": 5, "held": Held.FEW_CLIENTS}, {}, {})}, "observed", "failed"),
+        ({"size": 5}, "observed", "failed"),
         ({"last_round": None}, "unknown", "unknown"),
     ],
 )
@@ -84,14 +86,14 @@ def test_what_is_not_done_costs_its_points(world, check, change, scored, banned)
 
 
 def test_an_update_that_was_not_scored_costs_the_check(world, check):
-    training = world.training()
+    training = world.training(6)
     replies = [world.reply("site-0"), world.reply("site-1", flags=None), world.reply("site-2", fate=Fate.STALE)]
     found = check(summary(world, last_round=world.record(training, tuple(replies))), SCORED)
     assert (found.state, found.message) == ("failed", "Round 7: not scored are site-1.")
 
 
 def test_a_model_too_small_to_tell_anything_is_no_observation(world, check):
-    training = world.training()
+    training = world.training(6)
     record = world.record(training, innovation_floor=None)
     assert check(summary(world, last_round=record), SCORED).state == "unknown"
     cosine = {"contribution": {"policy": "MinCosine", "minCosine": 0.0}}

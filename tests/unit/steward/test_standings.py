@@ -36,7 +36,7 @@ def policy(world):
 
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
-    monkeypatch.setattr("shieldwall.runtime.contribution.conduct.FEWEST_LIVE", 2)
+    monkeypatch.setattr("shieldwall.runtime.contribution.conduct.FEWEST_FOR_BANS", 2)
 
 
 @pytest.fixture

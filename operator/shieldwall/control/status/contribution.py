@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shieldwall.contract.policy import FEWEST_FOR_BANS
 from shieldwall.contract.records import Fate, Flag, Held
 from shieldwall.control.api.contribution import ContributionPolicy
 from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
@@ -81,6 +82,8 @@ def _not_meant_to(view: View) -> str | None:
         return _OFF
     if spec.contribution.ban.dry_run:
         return _DRY
+    if len(spec.clients) < FEWEST_FOR_BANS:
+        return f"With fewer than {FEWEST_FOR_BANS} clients free-riders are reported only."
     return "aggregation.byzantine is 0, so nobody may be banned." if spec.aggregation.tolerated == 0 else None
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.contract.policy import ContributionKind
+from shieldwall.contract.policy import FEWEST_FOR_BANS, ContributionKind
 from shieldwall.contract.records import Flag, Held, Outcome
 
 if TYPE_CHECKING:
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from shieldwall.contract.policy import ContributionPolicy
     from shieldwall.contract.records import ReplyRecord, RoundRecord
 
-FEWEST_LIVE: Final = 6
-"""Below so many scored clients a round only reports: medians of a handful tell little."""
 FIRST_ROUND: Final = 5
 """Nobody is banned before it."""
 RELATIVE_FLOOR: Final = 0.2
@@ -181,7 +179,7 @@ def _judged(known: dict[str, Conduct], scored: frozenset[str], round_: int, cour
     known |= {key: replace(known[key], held=None) for key in scored}
     for key in due:
         held = _held_back(known[key], key in court.exempt, round_, court.policy)
-        if held is None and live < FEWEST_LIVE:
+        if held is None and live < FEWEST_FOR_BANS:
             held = Held.FEW_CLIENTS
         elif held is None and free <= 0:
             held = Held.MOST_BANNED
