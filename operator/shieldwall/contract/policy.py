@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from shieldwall.contract.identity import Federation as FederationId
 
 POLICY_VERSION = 1
+FEWEST_FOR_BANS = 6
+"""With fewer clients that are scored, free-riders are only reported: medians of a handful tell little."""
 
 ConfigValue = bool | int | float | str
 """What Flower allows in a run or node configuration."""
@@ -116,6 +118,46 @@ class AggregationPolicy(_Model):
     """Replies whose update has a larger L2 norm are refused."""
 
 
+class ValidationPolicy(_Model):
+    """Which updates are outliers. Scores are robust z-scores: deviations from the median, by the MAD."""
+
+    reject: bool = True
+    """False: outliers are told and take part."""
+    norm_z: Annotated[float, Field(gt=0)] = 8.0
+    """Against the norms of the round, on a logarithmic scale."""
+    distance_z: Annotated[float, Field(gt=0)] = 8.0
+    """Against the round's median distances to the others, on a logarithmic scale."""
+    own_norm_z: Annotated[float, Field(gt=0)] = 12.0
+    """Against the client's own earlier norms, each relative to its round."""
+    own_distance_z: Annotated[float, Field(gt=0)] = 12.0
+    """Against the client's own earlier distances, each relative to its round."""
+    duplicate_cosine: Annotated[float, Field(gt=0, lt=1)] = 0.9995
+    """Two updates of a round that are nearer to each other are one update."""
+
+
+class ContributionKind(StrEnum):
+    """By what strikes are given."""
+
+    INNOVATION = "Innovation"
+    MIN_COSINE = "MinCosine"
+
+
+class ContributionPolicy(_Model):
+    """How free-riders are told apart, and what becomes of them."""
+
+    kind: ContributionKind = ContributionKind.INNOVATION
+    min_cosine: Annotated[float, Field(ge=-1, le=1)] | None = None
+    """A cosine with the aggregate below it is told; under MinCosine it is a strike."""
+    strikes: Annotated[int, Field(ge=1)] = 5
+    """So many more rounds with a flag than without ban a client."""
+    ban_rounds: Annotated[int, Field(ge=1)] = 20
+    """So long a ban lasts; probation follows."""
+    dry_run: bool = False
+    """True: nobody is banned, and who would be is told."""
+    exempt: tuple[str, ...] = ()
+    """Names of clients that are scored and never banned."""
+
+
 class ClientPolicy(_Model):
     """One client that may take part."""
 
@@ -132,6 +174,10 @@ class RuntimePolicy(_Model):
     app: AppPolicy
     rounds: RoundsPolicy
     aggregation: AggregationPolicy
+    validation: ValidationPolicy | None = None
+    """None: no statistics decide about a reply."""
+    contribution: ContributionPolicy | None = None
+    """None: contribution is not looked at."""
     require_signatures: bool = True
     """False only in the unprotected baseline of a demonstration; the API offers no such field."""
     clients: tuple[ClientPolicy, ...] = ()
@@ -147,5 +193,5 @@ class RuntimePolicy(_Model):
         return cls.model_validate_json(text)
 
     def for_clients(self) -> RuntimePolicy:
-        """The copy for client pods: nothing about other clients."""
-        return self.model_copy(update={"clients": ()})
+        """The copy for client pods: nothing about other clients, and nothing of how they are watched."""
+        return self.model_copy(update={"clients": (), "validation": None, "contribution": None})

@@ -34,7 +34,11 @@ Tally = Annotated[int, Field(ge=0, lt=2**53)]
 """Of requests: there are more of them."""
 Moment = Annotated[float, Field(ge=0, lt=253_402_300_800, allow_inf_nan=False)]
 """Unix seconds, up to the last year that a date can say."""
+Ratio = Annotated[float, Field(ge=0, le=1)]
 NodeId = Annotated[str, Field(max_length=20)]
+Nonces = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=64)]], Field(max_length=MOST_CLIENTS)
+]
 Metrics = Annotated[dict[str, float], AfterValidator(_few)]
 Message = Annotated[str, AfterValidator(_short)]
 
@@ -91,6 +95,48 @@ class Fate(StrEnum):
     """Array names, order, shapes or dtypes are not the model's."""
     NOT_FINITE = "not-finite"
     NORM_TOO_LARGE = "norm-too-large"
+    NORM_OUTLIER = "norm-outlier"
+    """The update's norm is far from the round's, or from what this client's was before."""
+    DISTANCE_OUTLIER = "distance-outlier"
+    """The update lies far from the others, or farther than this client's did before."""
+    NEAR_DUPLICATE = "near-duplicate"
+    """Two clients sent one update."""
+
+
+class Flag(StrEnum):
+    """Why an update looks like no contribution. One word each, stable: they are metric labels."""
+
+    TINY = "tiny"
+    """Its norm is next to nothing beside the others'."""
+    COPY = "copy"
+    """It is another client's update."""
+    REPLAY = "replay"
+    """It is what the global model did in an earlier round."""
+    REPEAT = "repeat"
+    """It is what this client sent before."""
+    NO_INNOVATION = "no-innovation"
+    """For some rounds, nothing that it said anew was borne out by the others."""
+    LOW_COSINE = "low-cosine"
+    """It points away from the aggregate more than the policy's ``min_cosine`` allows."""
+    OPPOSED = "opposed"
+    """It points away from the others, far more than they differ among themselves. Reported, never held against it."""
+
+
+class Held(StrEnum):
+    """Why a client with strikes enough is not banned."""
+
+    DRY_RUN = "dry-run"
+    PARDONED = "pardoned"
+    """It was reinstated, and is left alone for as long as a ban lasts."""
+    EXEMPT = "exempt"
+    EARLY = "early"
+    """The training is too young."""
+    FEW_CLIENTS = "few-clients"
+    """Too few clients take part to tell."""
+    MOST_BANNED = "most-banned"
+    """As many are banned as there may be liars."""
+    REPLIES_NEEDED = "replies-needed"
+    """Without it the next round would have too few replies."""
 
 
 class ReplyRecord(_Record):
@@ -115,6 +161,22 @@ class ReplyRecord(_Record):
     """Whether the rule used the update (selection rules)."""
     serial: str | None = None
     """Serial number (hex) of the certificate that signed."""
+    node_key: Hex | None = None
+    """SHA-256 (hex) of the client's node key (SubjectPublicKeyInfo DER)."""
+    spread: float | None = None
+    """Median L2 distance of the update and the others."""
+    norm_z: float | None = None
+    """Robust z-score of the norm against the round."""
+    distance_z: float | None = None
+    """Robust z-score of ``spread`` against the round."""
+    innovation: float | None = None
+    """R² of what the update says anew, explained by what the others say anew."""
+    likeness: float | None = None
+    """Greatest cosine with another update of the round or an earlier global delta."""
+    agreement: float | None = None
+    """Cosine with the sum of the other updates' directions."""
+    flags: tuple[Flag, ...] | None = None
+    """What this round alone shows against the update; None where contribution was not looked at."""
 
 
 class Outcome(StrEnum):
@@ -144,6 +206,8 @@ class RoundRecord(_Record):
     """Hex digest of the checkpoint file that was released."""
     metrics: dict[str, float] = {}
     """What ``evaluate`` returned for the released model; ``accuracy`` and ``loss`` by custom."""
+    innovation_floor: float | None = None
+    """What R² must exceed to be more than chance; None where the round has no power to tell."""
 
 
 class Phase(StrEnum):
@@ -170,6 +234,17 @@ class ClientStatus(_Record):
     last_seen: Moment | None = None
     admitted: Count = 0
     refused: Count = 0
+    innovation: Ratio | None = None
+    """Moving R² of what the client's updates say anew."""
+    strikes: Count = 0
+    flags: Annotated[tuple[Flag, ...], Field(max_length=len(Flag))] = ()
+    """Of the last round in which it was scored."""
+    banned_since: Count | None = None
+    """The round after which it was banned for not contributing; None when it is not banned."""
+    probation_until: Count | None = None
+    """The last round of a probation."""
+    held: Held | None = None
+    """Its strikes are enough for a ban: why there is none."""
 
 
 class Denial(_Record):
@@ -211,6 +286,15 @@ class StewardStatus(_Record):
     """Unix seconds: when that certificate ends."""
     policy_sha256: Hex | None = None
     """Hex digest of the policy file, byte for byte, that the steward has been running with since its start."""
+    reinstated: Nonces = {}
+    """By client: the last request to reinstate it that was carried out."""
+
+
+class Reinstatements(_Record):
+    """Clients that people want back."""
+
+    nonces: Nonces
+    """By client: the request; another nonce is another request."""
 
 
 class DenyList(_Record):

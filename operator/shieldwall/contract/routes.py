@@ -46,6 +46,8 @@ OPERATOR_ROUNDS: Final = "/v1/operator/rounds"
 """GET ?after=<index>: the RoundRecords from that index on, as a JSON list, at most 500."""
 OPERATOR_DENY: Final = "/v1/operator/deny"
 """PUT DenyList: replaces the deny list; in force for the very next request. Answers 204."""
+OPERATOR_REINSTATE: Final = "/v1/operator/reinstate"
+"""PUT Reinstatements: ends the bans that contribution brought on; each request counts once. Answers 204."""
 
 AUTHZ_PREFIX: Final = "/authz"
 """What the proxy puts before the path of a request when it asks the gate (never routed from outside)."""

@@ -78,6 +78,7 @@ class Stewards:
             credentials=self._credentials,
             report=self._saw,
             current=self._is_current,
+            reinstatements=lambda key: self._followed[key].training.reinstatements.nonces,
             group=lambda key: key[0],
             clock=clock,
             jitter=jitter,

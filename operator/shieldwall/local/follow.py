@@ -12,7 +12,7 @@ from shieldwall.control.steward.news import news_of
 from shieldwall.local import events
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -28,9 +28,19 @@ _POLLS_PER_SESSION: Final = 1200
 
 
 class Follower:
-    """Keeps the notebook up to date and tells the listener; ``ring`` is called after each look."""
+    """Keeps the notebook up to date and tells the listener; ``ring`` is called after each look.
 
-    def __init__(self, notebook: Notebook, listen: Callable[[events.Event], None], ring: Callable[[], None]) -> None:
+    ``reinstate``: which banned clients the training's file wants back, nonces by name.
+    """
+
+    def __init__(
+        self,
+        notebook: Notebook,
+        listen: Callable[[events.Event], None],
+        ring: Callable[[], None],
+        reinstate: Mapping[str, str] | None = None,
+    ) -> None:
+        self._reinstate = reinstate or {}
         self._notebook = notebook
         self._listen = listen
         self._ring = ring
@@ -48,6 +58,7 @@ class Follower:
         """One look: new records first, so that nobody sees a status before its rounds."""
         try:
             status = await api.status()
+            await api.fulfil(self._reinstate, status)
             await self._fetch_records(api, status)
         except StewardUnreachableError:
             return

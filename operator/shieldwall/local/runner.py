@@ -101,6 +101,7 @@ async def _run(
             now=lambda: datetime.now(UTC),
             logs=layout.logs,
             round_seconds=job.training.spec.rounds.timeout_seconds,
+            reinstate=job.training.reinstatements.nonces,
         )
         with _signals_restored():
             end, message = await _to_the_end(Stages(crew))

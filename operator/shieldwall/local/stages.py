@@ -68,6 +68,8 @@ class Crew:
     """``<logs>/<pod>/<container>.log``."""
     round_seconds: float
     """The time-out of a round."""
+    reinstate: Mapping[str, str]
+    """Banned clients that the training's file wants back: nonces by name."""
 
 
 def split(templates: list[PodTemplate]) -> tuple[PodTemplate, list[PodTemplate], list[PodTemplate]]:
@@ -96,7 +98,7 @@ class Stages:
     def __init__(self, crew: Crew) -> None:
         self._crew = crew
         self._bell = crew.kubelet.bell
-        self._follower = Follower(crew.notebook, crew.listen, self._bell.ring)
+        self._follower = Follower(crew.notebook, crew.listen, self._bell.ring, crew.reinstate)
         self._essential: list[Pod] = []
         self._clients: dict[str, Pod] = {}
         self._background: list[asyncio.Task[None]] = []

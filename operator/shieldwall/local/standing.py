@@ -57,5 +57,8 @@ FATE_SENTENCES: Final = {
     Fate.WRONG_SCHEMA: "Arrays of other names, shapes or types than the model's.",
     Fate.NOT_FINITE: "Not every number is finite.",
     Fate.NORM_TOO_LARGE: "The update is larger than the policy admits.",
+    Fate.NORM_OUTLIER: "The update is far larger than the others, or than this client's before.",
+    Fate.DISTANCE_OUTLIER: "The update lies far from the others, or farther than this client's did before.",
+    Fate.NEAR_DUPLICATE: "Another client sent the same update.",
 }
 """What each fate means, when a record says no more."""

@@ -122,6 +122,11 @@ class CheckpointStore:
         return self._state.release
 
     @property
+    def directory(self) -> Path:
+        """Where it lies."""
+        return self._directory
+
+    @property
     def records(self) -> tuple[RoundRecord, ...]:
         """Every committed record, also of attempts before the first release."""
         return self._state.records

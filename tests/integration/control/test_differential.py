@@ -69,6 +69,11 @@ FITTING = {
     ("rounds", "minReplies"): st.integers(1, 12),
     ("rounds", "fractionTrain"): st.sampled_from([0.3, 0.5, 1, 1.0]),
     ("identity", "certificateTTL"): st.sampled_from(["1h", "59m", "60m", "720h", "721h", "24h"]),
+    ("contribution", "policy"): st.sampled_from(["None", "Innovation", "MinCosine"]),
+    ("contribution", "minCosine"): st.sampled_from([-1, -0.5, 0, 0.5, 1, 1.5]),
+    ("contribution", "ban", "exempt"): st.lists(st.sampled_from(["c0", "c1", "B"]), max_size=3),
+    ("validation", "policy"): st.sampled_from(["None", "Report", "Reject"]),
+    ("validation", "duplicateCosine"): st.sampled_from([0, 0.5, 0.9995, 1, 1.0]),
     ("suspend",): st.booleans(),
     ("storage", "model"): st.sampled_from(["1Gi", "0", "2G", "1.5Gi", "1024Mi"]),
     ("clients", 0, "nodeConfig", "x"): st.sampled_from(

@@ -261,10 +261,10 @@ def test_the_score_is_what_was_observed(story):
     seen = {name for name, state in states.items() if state == "observed"}
     assert seen == {
         "ClientCertificateRequired", "CertificatesServed", "UpdatesSigned",
-        "RobustRuleRan", "TheoremHolds", "PolicyInForce",
+        "RobustRuleRan", "TheoremHolds", "PolicyInForce", "ContributionScored",
     }  # fmt: skip
     assert states["NetworkPolicyEnforced"] == "failed"
-    assert security["score"] == 45
+    assert security["score"] == 60
 
 
 def test_a_renewed_leaf_is_told_as_served_only_after_it_was_read_back(story):

@@ -13,6 +13,7 @@ from shieldwall.control.api.terms import TERMS
 from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import RESERVED_WORDS
 from shieldwall.control.api.unsupported import UNSUPPORTED
+from shieldwall.control.api.watching import WATCHING
 
 
 def messages(document):
@@ -118,8 +119,8 @@ def messages(document):
             {"rule": "Krum", "byzantine": 1, "preAggregation": "Bucketing", "bucketSize": 3},
             {"minReplies": 9},
             "byzantine",
-            "f = 1 needs 13 replies; spec.rounds.minReplies is 9."
-            " Use byzantine: 0, which withstands no liar, or at least 13 clients.",
+            ("f = 1 needs 13 replies; spec.rounds.minReplies is 9."
+            " Use byzantine: 0, which withstands no liar, or at least 13 clients."),
         ),
         (
             {"rule": "ClippedMean", "maxNorm": 1.0, "byzantine": 5, "preAggregation": "Bucketing"},
@@ -174,8 +175,7 @@ def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregat
         ({"identity": {"issuer": {"certManager": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
         ({"privacy": {"mode": "RecordLevel", "epsilon": 1.0}}, "spec.privacy", "not supported yet"),
         ({"privacy": {"budgetRef": "patients"}}, "spec.privacy", "not supported yet"),
-        ({"contribution": {"policy": "Innovation"}}, "spec.contribution", "not supported yet"),
-        ({"contribution": {"ban": {"strikes": 5}}}, "spec.contribution", "not supported yet"),
+        ({"contribution": {"policy": "MinCosine"}}, "spec.contribution.minCosine", "Give minCosine"),
         ({"queries": {"enabled": True}}, "spec.queries", "not supported yet"),
         ({"clients": [{"name": n, "external": n == "b"} for n in "abcd"]}, "spec.clients", "b is one"),
     ],
@@ -185,6 +185,40 @@ def test_what_crosses_fields_is_named(document, changes, field, words):
     found = messages(document)
     assert [where for where, _ in found] == [field]
     assert words in found[0][1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"contribution": {"policy": "Innovation"}}, "contribution.policy", "mostly noise"),
+        ({"contribution": {"policy": "Innovation", "ban": {"dryRun": True}}}, None, ""),
+        ({"contribution": {"policy": "None"}}, None, ""),
+        ({}, None, ""),
+    ],
+)
+def test_under_local_noise_nobody_may_be_banned(document, changes, field, words):
+    document["spec"] |= changes | {"privacy": {"mode": "ClientLevelLocal"}}
+    found = [(where, what) for where, what in messages(document) if "supported yet" not in what]
+    assert [where for where, _ in found] == ([f"spec.{field}"] if field else [])
+    assert all(words in what for _, what in found)
+
+
+@pytest.mark.parametrize(("policy", "wrong"), [("Reject", True), ("Report", False), ("None", False), (None, False)])
+def test_under_central_noise_no_update_is_refused_by_comparison(document, policy, wrong):
+    validation = {"policy": policy} if policy else {}
+    document["spec"] |= {"validation": validation, "privacy": {"mode": "ClientLevelCentral"}}
+    assert ("spec.validation.policy" in [where for where, _ in messages(document)]) is wrong
+
+
+def test_what_is_not_said_follows_from_privacy(document):
+    def policies(mode):
+        spec = document["spec"] | ({"privacy": {"mode": mode}} if mode else {})
+        parsed = FederatedTrainingSpec.model_validate_json(json.dumps(spec))
+        return parsed.contribution_policy.value, parsed.validation_policy.value
+
+    assert policies(None) == policies("RecordLevel") == ("Innovation", "Reject")
+    assert policies("ClientLevelLocal") == ("None", "Reject")
+    assert policies("ClientLevelCentral") == ("Innovation", "None")
 
 
 def test_a_client_outside_the_regions_is_named(document):
@@ -209,6 +243,9 @@ def test_a_client_outside_the_regions_is_named(document):
         {"aggregation": {"preAggregation": "Bucketing", "bucketSize": 3}},
         {"privacy": {"mode": "None"}},
         {"contribution": {"policy": "None"}},
+        {"contribution": {"policy": "Innovation", "ban": {"strikes": 3, "exempt": ["a"]}}},
+        {"contribution": {"policy": "MinCosine", "minCosine": -0.1, "ban": {"dryRun": True}}},
+        {"validation": {"policy": "Report", "normZ": 4.5}},
         {"queries": {"enabled": False}},
         {"suspend": True},
         {"storage": {"modelDeletionPolicy": "Delete"}},
@@ -240,13 +277,18 @@ OPTIONAL = {
         "insecure": st.booleans(),
     },
     "privacy": {
-        "mode": st.sampled_from(["None", "RecordLevel"]),
+        "mode": st.sampled_from(["None", "RecordLevel", "ClientLevelLocal", "ClientLevelCentral"]),
         "epsilon": st.just(1.0),
         "delta": st.just(0.1),
         "clip": st.just(1.0),
         "budgetRef": st.just("b"),
     },
-    "contribution": {"policy": st.sampled_from(["None", "MinCosine"]), "ban": st.just({"strikes": 3})},
+    "validation": {"policy": st.sampled_from(["None", "Report", "Reject"]), "normZ": st.just(4.5)},
+    "contribution": {
+        "policy": st.sampled_from(["None", "Innovation", "MinCosine"]),
+        "minCosine": st.just(0.1),
+        "ban": st.fixed_dictionaries({}, optional={"strikes": st.just(3), "dryRun": st.booleans()}),
+    },
     "identity": {
         "certificateTTL": st.sampled_from(["1h", "59m", "3599s", "3600s", "59m60s", "720h", "720h1s", "0s", "999999h"]),
         "issuer": st.fixed_dictionaries(
@@ -297,7 +339,7 @@ def test_cel_and_python_give_the_same_verdict_in_the_same_words(spec):
     parsed = FederatedTrainingSpec.model_validate_json(json.dumps(named(spec)))
     # What the API server evaluates: defaults filled in, nothing where nothing was given.
     defaulted = parsed.model_dump(mode="json", exclude_none=True)
-    for rule in THEOREMS + UNSUPPORTED:
+    for rule in THEOREMS + WATCHING + UNSUPPORTED:
         validation = rule.validation(TERMS)
         verdict = evaluate(validation["rule"], defaulted)
         assert verdict is rule.holds(parsed), validation["rule"]

@@ -121,3 +121,19 @@ def test_no_annotation_makes_a_training_invalid(read, annotations):
 )
 def test_a_request_is_answered_by_what_was_issued_for_it(wanted, stamped, asks):
     assert unanswered(wanted, stamped) is asks
+
+
+REINSTATE = "reinstate.shieldwall.dev/"
+
+
+def test_clients_that_people_want_back_are_read_by_name(read):
+    found = read({REINSTATE + "site-1": "2026-03-01", PREFIX + "all": "1"})
+    assert found.reinstatements.nonces == {"site-1": "2026-03-01"}
+    assert found.requests.nonces == {"all": "1"}
+    assert found.reinstatements.ignored == found.requests.ignored == ()
+
+
+@pytest.mark.parametrize(("client", "nonce"), [("nobody", "1"), ("site-1", ""), ("site-1", 7), ("all", "1"), ("", "1")])
+def test_who_cannot_be_wanted_back_is_told(read, client, nonce):
+    found = read({REINSTATE + client: nonce}).reinstatements
+    assert (dict(found.nonces), found.ignored) == ({}, (client,))

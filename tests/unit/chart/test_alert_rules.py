@@ -84,6 +84,7 @@ HEALTHY = {
     f"shieldwall_training_clients_ready{OF}": still(10),
     f"shieldwall_training_clients_wanted{OF}": still(10),
     f"shieldwall_training_min_replies{OF}": still(8),
+    f"shieldwall_training_clients_banned{OF}": still(0),
     f"shieldwall_replies_refused_total{OF}": f"0+0.1666666x{STEPS}",
     'shieldwall_handshake_failures_total{namespace="fed",training="digits",listener="steward",cause="no-certificate"}':
         rising(2),
@@ -138,6 +139,11 @@ CASES = {
     ),
     "passes fail": ("ShieldwallReconcileErrors", {RETRY: rising(12)}),
     "all of a few passes fail": ("", {OK: still(9), RETRY: rising(0.2)}),
+    "a client is banned": ("ShieldwallClientBanned", {f"shieldwall_training_clients_banned{OF}": turning(0, 1)}),
+    "a client was banned when the training completed": (
+        "",
+        {f"shieldwall_training_clients_banned{OF}": turning(0, 1)} | phases("Completed"),
+    ),
     "the queue stands": (
         "ShieldwallQueueStuck",
         {f"shieldwall_queue_depth{ONE}": still(3), OK: still(9), RETRY: still(0)},

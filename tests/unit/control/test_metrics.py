@@ -27,7 +27,7 @@ OF_OPERATOR = {
 OF_TRAINING = {
     "shieldwall_training_phase", "shieldwall_training_stalled", "shieldwall_training_score",
     "shieldwall_training_round", "shieldwall_training_rounds", "shieldwall_training_clients_ready",
-    "shieldwall_training_clients_wanted", "shieldwall_training_min_replies",
+    "shieldwall_training_clients_wanted", "shieldwall_training_min_replies", "shieldwall_training_clients_banned",
     "shieldwall_replies_refused_total", "shieldwall_handshake_failures_total",
     "shieldwall_certificate_not_after_timestamp_seconds", "shieldwall_certificate_renewal_timestamp_seconds",
     "shieldwall_crl_next_update_timestamp_seconds",
@@ -42,7 +42,7 @@ STATUS = StewardStatus(
     records=1,
     metrics={},
     model_sha256=None,
-    clients=(ClientStatus(name="c0", online=True, admitted=1, refused=2),),
+    clients=(ClientStatus(name="c0", online=True, admitted=1, refused=2, banned_since=7),),
     denials=(),
     handshakes={"fleet.no-certificate": 4},
 )
@@ -109,6 +109,7 @@ async def test_what_they_say(parts):
     assert value(metrics, "shieldwall_training_rounds") == 5
     assert value(metrics, "shieldwall_training_clients_ready") == 1
     assert value(metrics, "shieldwall_training_clients_wanted") == 1
+    assert value(metrics, "shieldwall_training_clients_banned") == 1
     assert value(metrics, "shieldwall_replies_refused_total") == 2
     assert value(metrics, "shieldwall_handshake_failures_total", listener="fleet", cause="no-certificate") == 4
     assert value(metrics, "shieldwall_training_stalled") == 0

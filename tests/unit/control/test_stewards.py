@@ -59,6 +59,17 @@ async def test_the_leaf_in_the_secret_is_the_one_to_be_served(stewards, serial, 
     assert stewards._is_current(KEY, shown) is current
 
 
+async def test_annotations_that_want_a_client_back_reach_the_watch(monkeypatch):
+    given = {}
+    monkeypatch.setattr("shieldwall.control.stewards.StewardWatches", lambda **parts: given.update(parts) or Watches())
+    stewards = Stewards(None, PlanSettings(), Randomness(), lambda: NOW, lambda: 0.5, lambda _: None)
+    body = training_body()
+    client = body["spec"]["clients"][0]["name"]
+    body["metadata"]["annotations"] = {f"reinstate.shieldwall.dev/{client}": "1"}
+    stewards.follow(parse_training(body), observed(171), running=True)
+    assert given["reinstatements"](KEY) == {client: "1"}
+
+
 async def test_a_pod_that_missed_a_nudge_is_named_again_after_half_a_minute(stewards):
     stewards.follow(parse_training(training_body()), observed(171), running=True)
     status = SimpleNamespace(aggregator_serial=None, clients=())

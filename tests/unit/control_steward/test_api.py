@@ -48,6 +48,19 @@ async def test_the_deny_list_is_put(site, context, listening):
     assert DenyList.model_validate_json(listening.bodies[0]) == denied
 
 
+async def test_only_requests_that_were_not_carried_out_are_passed_on(make, site, context, listening):
+    listening.answers[routes.OPERATOR_REINSTATE] = ""
+    listening.status = 204
+    known = tuple(ClientStatus(name=name) for name in ("berlin", "paris", "rome"))
+    status = make.status(clients=known, reinstated={"berlin": "1", "paris": "1"})
+    async with steward_api(site.where, context) as api:
+        await api.fulfil({"berlin": "1", "gone": "1"}, status)
+        assert listening.asked == []
+        await api.fulfil({"berlin": "1", "paris": "2", "rome": "1"}, status)
+    assert listening.asked == [f"PUT {routes.OPERATOR_REINSTATE}"]
+    assert json.loads(listening.bodies[0]) == {"nonces": {"paris": "2", "rome": "1"}}
+
+
 async def test_a_steward_that_is_away_is_told(site, context, steward, monkeypatch):
     async with steward.serving() as port:
         monkeypatch.setattr(ports, "STEWARD", port)  # free again

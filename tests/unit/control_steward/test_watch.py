@@ -13,7 +13,7 @@ import warnings
 import pytest
 
 from shieldwall.contract import ports, routes
-from shieldwall.contract.records import Outcome, Phase
+from shieldwall.contract.records import ClientStatus, Outcome, Phase
 from shieldwall.control.steward.api import StewardUnreachableError
 from shieldwall.control.steward.sight import Probe
 from shieldwall.control.steward.watch import Pace
@@ -101,6 +101,14 @@ async def until(seen, wanted):
     while not wanted(sight := await seen.get()):
         pass
     return sight
+
+
+async def test_who_is_wanted_back_is_told_to_the_steward_before_the_rounds_are_read(make, watch, listening):
+    listening.tells(make.status(clients=(ClientStatus(name="berlin"),)))
+    listening.answers[routes.OPERATOR_REINSTATE] = ""
+    seen, _ = watch(reinstatements=lambda _: {"berlin": "1"})
+    await seen.get()
+    assert f"PUT {routes.OPERATOR_REINSTATE}" in listening.asked
 
 
 async def test_it_reports_what_it_sees_once(make, watch, listening):

@@ -7,8 +7,9 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx
 
-from shieldwall.contract.policy import Rule
+from shieldwall.contract.policy import AggregationPolicy, ClientPolicy, ContributionPolicy, Rule, ValidationPolicy
 from shieldwall.contract.records import Fate, Outcome
+from shieldwall.pki.node_key import public_pem
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.federation.wrapped import PolicyGrid, UnsafeStrategyError
 from shieldwall.runtime.flower.messages import ROUND_KEY, SEAL_KEY, RoundFacts
@@ -72,6 +73,36 @@ def test_each_round_is_released_and_recorded(world, tmp_path):
     start(world, tmp_path, FedAvg(**train_only()))
     assert [record.round for record in world.steward.closed] == [1, 2]
     assert CheckpointStore(tmp_path / "model").latest().round == 2
+
+
+def test_an_outlier_reaches_the_strategy_as_an_error_and_a_denied_client_is_not_asked(world, tmp_path):
+    liar, denied = world.clients[-1], world.clients[0]
+    liar.train = MethodType(lie, liar)
+    world.steward.denied = (denied.name,)
+    watched = {"validation": ValidationPolicy(), "contribution": ContributionPolicy()}
+    few = world.policy.rounds.model_copy(update={"min_replies": 2})
+    mean = AggregationPolicy(rule=Rule.CLIPPED_MEAN, max_norm=1e6)
+    world.clients += [world._client(position) for position in (5, 6)]
+    world.grid.clients |= {client.node_id: client for client in world.clients}
+    for client in world.clients[5:]:
+        client.node_key = client.key
+    clients = tuple(
+        ClientPolicy(name=each.name, node_public_key=public_pem(each.node_key.public_key())) for each in world.clients
+    )
+    engine = world.engine(**watched, rounds=few, aggregation=mean, clients=clients)
+    grid = PolicyGrid(engine, CheckpointStore(tmp_path / "model"))
+    messages = [
+        Message(RecordDict({"arrays": initial(), "config": ConfigRecord()}), node, "train")
+        for node in grid.get_node_ids()
+    ]
+    replies = grid.send_and_receive(messages)
+    assert world.grid.sent == len(messages) - 1
+    errors = sorted(reply.error.reason for reply in replies if reply.has_error())
+    assert len(errors) == 2
+    assert "deny list" in errors[1]
+    assert "the policy's bound is" in errors[0]
+    model = next(reply for reply in replies if not reply.has_error()).content["arrays"]["weights"].numpy()
+    assert model.mean() > 0  # the lie is not in it
 
 
 def test_a_refused_reply_reaches_the_strategy_as_an_error(world, tmp_path):

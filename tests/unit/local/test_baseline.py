@@ -59,18 +59,24 @@ def test_protection_is_on_unless_it_is_taken_away(tmp_path):
     for policy in policies(planner(tmp_path / "on", protected=True).plan(now)):
         assert (policy.aggregation.rule, policy.aggregation.max_norm) == (Rule.FED_TRIMMED_AVG, 1.0)
         assert policy.require_signatures
+    assert any(
+        policy.contribution and policy.validation
+        for policy in policies(planner(tmp_path / "on", protected=True).plan(now))
+    )
     bare = policies(planner(tmp_path / "off", protected=False).plan(now))
     assert len(bare) == 2
     for policy in bare:
         assert (policy.aggregation.rule, policy.aggregation.byzantine) == (Rule.FED_AVG, 0)
         assert policy.aggregation.max_norm is None
         assert not policy.require_signatures
+        assert (policy.contribution, policy.validation) == (None, None)
 
 
 def test_nothing_but_protection_changes(tmp_path):
-    policy = policies(planner(tmp_path, protected=True).plan(dt.datetime.now(dt.UTC)))[0]
-    bare = unprotected_policy(policy)
-    assert bare.model_copy(update={"aggregation": policy.aggregation, "require_signatures": True}) == policy
+    for policy in policies(planner(tmp_path, protected=True).plan(dt.datetime.now(dt.UTC))):
+        bare = unprotected_policy(policy)
+        protection = {"aggregation", "require_signatures", "contribution", "validation"}
+        assert bare.model_copy(update={name: getattr(policy, name) for name in protection}) == policy
 
 
 def test_a_preview_shows_no_key_and_names_every_secret():

@@ -16,6 +16,10 @@ class Steward:
         self.statuses = list(statuses)
         self.records = list(records)
         self.asked = []
+        self.wanted = []
+
+    async def fulfil(self, wanted, status):
+        self.wanted.append((dict(wanted), status.round))
 
     async def status(self):
         if not self.statuses:
@@ -53,6 +57,14 @@ async def test_a_steward_that_is_away_is_asked_again(make):
     follower = Follower(Notebook(SUBJECT, 0.0), heard.append, lambda: None)
     await follower.look(Steward())
     assert heard == []
+
+
+async def test_clients_that_the_file_wants_back_are_asked_for_at_each_look(make):
+    steward = Steward(make.status(round=1), make.status(round=2))
+    follower = Follower(Notebook(SUBJECT, 0.0), lambda _: None, lambda: None, {"berlin": "1"})
+    for _ in range(2):
+        await follower.look(steward)
+    assert steward.wanted == [({"berlin": "1"}, 1), ({"berlin": "1"}, 2)]
 
 
 async def test_a_repeated_round_is_no_first_round(make):

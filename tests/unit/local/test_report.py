@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shieldwall.contract.records import Denial, Fate, Outcome
+from shieldwall.contract.records import ClientStatus, Denial, Fate, Flag, Held, Outcome
 from shieldwall.local.outcome import CertificateFacts, ContainerFacts, End, ModelFacts
 from shieldwall.local.report import write_report
-from shieldwall.local.report.facts import attackers_out, client_facts, ranges, rejections
+from shieldwall.local.report.facts import attackers_out, client_facts, contributions, ranges, rejections
 from shieldwall.local.report.sentences import comparison, plural, run_summary, seconds
 from shieldwall.local.standing import Standing
 
@@ -51,6 +51,32 @@ def attacked(make):
         return make.record(number, fine, stale, metrics={"accuracy": 0.5 + number / 10})
 
     return make.outcome(*map(attempt, (1, 2, 3)))
+
+
+def test_the_report_tells_who_was_banned_and_why(make, tmp_path):
+    clients = (
+        ClientStatus(name="berlin", innovation=0.61),
+        ClientStatus(name="leipzig", innovation=0.02, strikes=5, banned_since=6, flags=(Flag.REPLAY,), denied=True),
+        ClientStatus(name="jena", innovation=0.3, strikes=5, held=Held.DRY_RUN, flags=(Flag.TINY,)),
+        ClientStatus(name="kiel", innovation=0.3, strikes=3, probation_until=30),
+    )
+    names = tuple(client.name for client in clients)
+    run = make.outcome(make.record(1, make.reply("berlin")), clients=names, status=make.status(clients=clients))
+    states = {each.client: (each.state, each.sentence) for each in contributions(run)}
+    assert states == {
+        "berlin": ("", ""),
+        "leipzig": ("banned", "After round 6: it sends what the model did earlier."),
+        "jena": ("suspected", "Not banned (dry run): its updates are next to nothing."),
+        "kiel": ("on probation", "Until round 30."),
+    }
+    assert "leipzig is banned for not contributing." in run_summary(run)
+    files = write_report((run,), tmp_path / "report.html")
+    assert "it sends what the model did earlier" in " ".join(read(files.html).text)
+    assert json.loads(files.json.read_text())["runs"][0]["banned"] == ["leipzig"]
+    unwatched = make.outcome(
+        make.record(1, make.reply("berlin")), status=make.status(clients=(ClientStatus(name="berlin"),))
+    )
+    assert contributions(unwatched) == []
 
 
 def test_what_strangers_write_is_shown_and_never_run(make, tmp_path):

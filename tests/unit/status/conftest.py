@@ -100,7 +100,7 @@ class World:
 
     def reply(self, client, **facts):
         fate = facts.pop("fate", Fate.ADMITTED)
-        signed = {"serial": "ab12"} if fate is Fate.ADMITTED else {}
+        signed = {"serial": "ab12", "flags": ()} if fate is Fate.ADMITTED else {}
         return ReplyRecord(client=client, node_id="7", fate=fate, **(signed | facts))
 
     def record(self, training, replies=None, **facts):
@@ -117,6 +117,7 @@ class World:
             "admitted": sum(reply.fate is Fate.ADMITTED for reply in replies),
             "byzantine": training.spec.aggregation.tolerated,
             "replies": replies,
+            "innovation_floor": 0.01,
         }
         return RoundRecord(**(usual | facts))
 

@@ -25,7 +25,7 @@ def test_a_policy_of_anothers_that_selects_a_pod_is_named_and_costs_the_points(w
     sight = world.sight(training, policies=(Policy("allow-all", None, EVERYBODY),))
     status = summarise(sight)
     found = check(status, NAME)
-    assert (found.state, status.security.score) == ("unknown", 45)
+    assert (found.state, status.security.score) == ("unknown", 60)
     assert found.message == "What others allow is added to what the training's own policies do: allow-all."
 
 

@@ -90,7 +90,7 @@ def test_a_steward_that_is_silent_counts_for_a_minute(world, seconds, reachable,
     status = summarise(world.sight(training, now=world.now + dt.timedelta(seconds=seconds), steward=steward))
     assert (core(status), status.phase) == (found, phase)
     assert status.clients.ready == (3 if found[0][0] == "T" else 0)
-    assert (status.security.score == 50) == (found[0][0] == "T")
+    assert (status.security.score == 65) == (found[0][0] == "T")
 
 
 def test_a_server_that_is_not_ready_is_named_as_such(world):

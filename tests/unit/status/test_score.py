@@ -24,12 +24,12 @@ def test_the_points_of_all_claims_are_a_hundred():
     assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
 
 
-def test_today_fifty_points_can_be_reached_and_the_rest_says_why_not(world):
-    security = summary(world).security
-    assert security.score == 50
+def test_today_seventy_five_points_can_be_reached_and_the_rest_says_why_not(world):
+    security = summary(world, world.training(6)).security
+    assert security.score == 75
     lost = [check for check in security.checks if check.state != "observed"]
     assert {check.state for check in lost} == {"failed"}
-    assert sum(check.points for check in lost) == 50
+    assert sum(check.points for check in lost) == 25
     assert all("not available yet" in check.message for check in lost)
 
 
@@ -42,13 +42,13 @@ def test_nothing_is_taken_for_granted_before_the_steward_was_seen(world):
 @pytest.mark.parametrize(
     ("facts", "name", "left"),
     [
-        ({"without_certificate": Probe.ADMITTED}, CERTIFICATE, ("failed", 40)),
-        ({"without_certificate": Probe.UNKNOWN}, CERTIFICATE, ("unknown", 40)),
-        ({"closed_port": Probe.ADMITTED}, NETWORK, ("failed", 45)),
-        ({"closed_port": Probe.UNKNOWN}, NETWORK, ("unknown", 45)),
-        ({"status": {"policy_sha256": "00" * 32}}, POLICY, ("failed", 45)),
-        ({"status": {"policy_sha256": None}}, POLICY, ("unknown", 45)),
-        ({"status": {"aggregator_serial": None}}, SERVED, ("unknown", 45)),
+        ({"without_certificate": Probe.ADMITTED}, CERTIFICATE, ("failed", 55)),
+        ({"without_certificate": Probe.UNKNOWN}, CERTIFICATE, ("unknown", 55)),
+        ({"closed_port": Probe.ADMITTED}, NETWORK, ("failed", 60)),
+        ({"closed_port": Probe.UNKNOWN}, NETWORK, ("unknown", 60)),
+        ({"status": {"policy_sha256": "00" * 32}}, POLICY, ("failed", 60)),
+        ({"status": {"policy_sha256": None}}, POLICY, ("unknown", 60)),
+        ({"status": {"aggregator_serial": None}}, SERVED, ("unknown", 60)),
         ({"last_round": None}, SIGNED, ("unknown", 25)),
         ({"last_round": None}, RULE, ("unknown", 25)),
         ({"last_round": None}, THEOREM, ("unknown", 25)),
@@ -107,7 +107,7 @@ def test_fed_avg_has_no_point_for_robustness(world, check):
     training = world.training(spec={"aggregation": {"rule": "FedAvg", "insecure": True}})
     status = summary(world, training)
     assert [check(status, name).state for name in (RULE, THEOREM, POLICY)] == ["failed"] * 3
-    assert status.security.score == 25
+    assert status.security.score == 40
 
 
 def test_a_rule_that_tolerates_no_liar_is_not_robust(world, check):

@@ -321,3 +321,11 @@ def test_a_new_policy_forgives_what_the_books_say_of_failed_runs(world, tmp_path
     books.remember(books.run.model_copy(update={"fruitless": 5}))
     assert Office(world.policy(), tmp_path, "ab12").run.fruitless == 5
     assert Office(world.policy(), tmp_path, "cd34").run.fruitless == 0
+
+
+async def test_the_operator_reinstates_clients(http, office):
+    answer = await http.put(routes.OPERATOR_REINSTATE, content='{"nonces": {"berlin": "1", "nobody": "1"}}')
+    assert answer.status_code == 204
+    assert office.status().reinstated == {"berlin": "1"}
+    for bad in ("{}", '{"nonces": {"berlin": 1}}', '{"nonces": {"berlin": "%s"}}' % ("x" * 65)):
+        assert (await http.put(routes.OPERATOR_REINSTATE, content=bad)).status_code == 400

@@ -21,6 +21,7 @@ from shieldwall.control.api.terms import TERMS
 from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import GROUP, KIND, MAX_TRAINING_NAME, PLURAL, RESERVED_WORDS, VERSION
 from shieldwall.control.api.unsupported import UNSUPPORTED
+from shieldwall.control.api.watching import WATCHING
 
 _COLUMNS: Final = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
@@ -87,7 +88,7 @@ def _version() -> Schema:
 
 def resource_schema() -> Schema:
     """The schema of a whole FederatedTraining."""
-    validations = [rule.validation(TERMS) for rule in THEOREMS + UNSUPPORTED]
+    validations = [rule.validation(TERMS) for rule in THEOREMS + WATCHING + UNSUPPORTED]
     return {
         "description": "A Flower federation in which every client has its own certificate, nothing speaks without"
         " mutual TLS, every update is signed and liars are outvoted.",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shieldwall.control.api.plain import Fault, Json, Location, plain_json, show
 from shieldwall.control.api.problems import InvalidTrainingError, Problem, problems_of
-from shieldwall.control.api.requests import is_paused, renewal_requests, unclear_pause
+from shieldwall.control.api.requests import is_paused, reinstatement_requests, renewal_requests, unclear_pause
 from shieldwall.control.api.schema import properties_at, structural
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.terms import TERMS
@@ -18,6 +18,7 @@ from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
 from shieldwall.control.api.translate import sentence
 from shieldwall.control.api.unsupported import UNSUPPORTED
+from shieldwall.control.api.watching import WATCHING
 
 if TYPE_CHECKING:
     from shieldwall.control.api.crossrule import CrossRule
@@ -34,7 +35,7 @@ _STAND_INS: Final[dict[str, Json]] = {
 
 def parse_training(document: object) -> Training:
     """Read a FederatedTraining; raises InvalidTrainingError with every problem at once, and nothing else."""
-    return _parse(document, THEOREMS + UNSUPPORTED)
+    return _parse(document, THEOREMS + WATCHING + UNSUPPORTED)
 
 
 def parse_accepted(document: object) -> Training:
@@ -65,6 +66,7 @@ def _parse(document: object, rules: tuple[CrossRule, ...]) -> Training:
         generation=metadata.generation,
         spec=manifest.spec,
         requests=renewal_requests(annotations, (client.name for client in manifest.spec.clients)),
+        reinstatements=reinstatement_requests(annotations, (client.name for client in manifest.spec.clients)),
         paused=is_paused(annotations),
         unclear_pause=unclear_pause(annotations),
     )

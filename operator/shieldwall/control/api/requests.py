@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RENEW_PREFIX: Final = "renew.shieldwall.dev/"
 """``renew.shieldwall.dev/<subject>: <nonce>``; another nonce is another request."""
+REINSTATE_PREFIX: Final = "reinstate.shieldwall.dev/"
+"""``reinstate.shieldwall.dev/<client>: <nonce>``: ends a ban for want of contribution; another nonce, another time."""
 PAUSED: Final = "shieldwall.dev/paused"
 """``"true"``, in any case: the operator writes nothing but the status. ``"false"`` and nothing are no pause."""
 
@@ -53,6 +55,16 @@ class RenewalRequests:
         return f"{everybody}|{own}" if everybody or own else ""
 
 
+@dataclass(frozen=True, slots=True)
+class ReinstatementRequests:
+    """Which clients people want back."""
+
+    nonces: Mapping[str, str] = field(default_factory=dict)
+    """By client's name."""
+    ignored: tuple[str, ...] = ()
+    """Names that are no client's or whose nonce is none; sorted, at most 20, each cut to 63 characters."""
+
+
 def unanswered(wanted: str, stamped: str) -> bool:
     """Whether ``wanted`` asks for something that a certificate stamped with ``stamped`` was not issued for.
 
@@ -69,18 +81,27 @@ def _parts(text: str) -> tuple[str, str]:
 
 def renewal_requests(annotations: Mapping[str, Json], clients: Iterable[str]) -> RenewalRequests:
     """Read the requests among a training's annotations; ``clients`` are the names of its clients."""
-    subjects = {ALL, SERVER, AGGREGATOR, *map(client_subject, clients)}
+    return RenewalRequests(*_read(annotations, RENEW_PREFIX, {ALL, SERVER, AGGREGATOR, *map(client_subject, clients)}))
+
+
+def reinstatement_requests(annotations: Mapping[str, Json], clients: Iterable[str]) -> ReinstatementRequests:
+    """Read the requests to reinstate clients; ``clients`` are the names of the training's."""
+    return ReinstatementRequests(*_read(annotations, REINSTATE_PREFIX, set(clients)))
+
+
+def _read(annotations: Mapping[str, Json], prefix: str, subjects: set[str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Nonces by subject, and what is not understood."""
     nonces: dict[str, str] = {}
     ignored = []
     for name, value in sorted(annotations.items()):
-        if not name.startswith(RENEW_PREFIX):
+        if not name.startswith(prefix):
             continue
-        subject = name.removeprefix(RENEW_PREFIX)
+        subject = name.removeprefix(prefix)
         if subject in subjects and isinstance(value, str) and _NONCE.fullmatch(value):
             nonces[subject] = value
         else:
             ignored.append(subject[:_LONGEST_SUBJECT])
-    return RenewalRequests(nonces, tuple(ignored[:_MOST_IGNORED]))
+    return nonces, tuple(ignored[:_MOST_IGNORED])
 
 
 def is_paused(annotations: Mapping[str, Json]) -> bool:

@@ -7,15 +7,16 @@ from pydantic import Field
 from shieldwall.control.api.aggregation import Aggregation
 from shieldwall.control.api.app import App
 from shieldwall.control.api.clients import Client
-from shieldwall.control.api.contribution import Contribution
+from shieldwall.control.api.contribution import Contribution, ContributionPolicy
 from shieldwall.control.api.fields import ApiModel
 from shieldwall.control.api.identity import IdentityPolicy
-from shieldwall.control.api.privacy import Privacy
+from shieldwall.control.api.privacy import Privacy, PrivacyMode
 from shieldwall.control.api.queries import Queries
 from shieldwall.control.api.residency import Residency
 from shieldwall.control.api.resources import PodTemplate, Storage
 from shieldwall.control.api.rounds import MAX_CLIENTS, Rounds
 from shieldwall.control.api.transitions import kept, unchanged
+from shieldwall.control.api.validation import Validation, ValidationPolicy
 
 
 class FederatedTrainingSpec(ApiModel):
@@ -52,9 +53,11 @@ class FederatedTrainingSpec(ApiModel):
     """Where the aggregator pod runs, and with what."""
     aggregation: Aggregation = Aggregation.model_validate({})
     """How a round's updates become one."""
+    validation: Validation = Validation.model_validate({})
+    """Which updates are outliers, and what becomes of them."""
     privacy: Privacy | None = None
     """Differential privacy."""
-    contribution: Contribution | None = None
+    contribution: Contribution = Contribution.model_validate({})
     """The watch on free-riders."""
     identity: IdentityPolicy = IdentityPolicy.model_validate({})
     """Certificates and who issues them."""
@@ -89,3 +92,19 @@ class FederatedTrainingSpec(ApiModel):
             return self.rounds.min_replies
         asked = max(int(self.rounds.fraction_train * len(self.clients)), 1)
         return max(asked - self.aggregation.tolerated, self.aggregation.replies_needed)
+
+    @property
+    def contribution_policy(self) -> ContributionPolicy:
+        """As given, or the default that privacy.mode allows."""
+        if self.contribution.policy is not None:
+            return self.contribution.policy
+        local = self.privacy is not None and self.privacy.mode is PrivacyMode.CLIENT_LEVEL_LOCAL
+        return ContributionPolicy.NONE if local else ContributionPolicy.INNOVATION
+
+    @property
+    def validation_policy(self) -> ValidationPolicy:
+        """As given, or the default that privacy.mode allows."""
+        if self.validation.policy is not None:
+            return self.validation.policy
+        central = self.privacy is not None and self.privacy.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
+        return ValidationPolicy.NONE if central else ValidationPolicy.REJECT

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 from pydantic import ConfigDict, Field
 
 from shieldwall.control.api.fields import LABEL, TRAINING_NAME, ApiModel
-from shieldwall.control.api.requests import RenewalRequests
+from shieldwall.control.api.requests import ReinstatementRequests, RenewalRequests
 from shieldwall.control.api.spec import FederatedTrainingSpec
 
 GROUP: Final = "shieldwall.dev"
@@ -76,6 +76,8 @@ class Training:
     spec: FederatedTrainingSpec
     requests: RenewalRequests = field(default_factory=RenewalRequests)
     """Certificates that people want renewed."""
+    reinstatements: ReinstatementRequests = field(default_factory=ReinstatementRequests)
+    """Banned clients that people want back."""
     paused: bool = False
     """Whether nothing may be written but the status."""
     unclear_pause: str = ""

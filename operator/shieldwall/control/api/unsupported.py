@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.control.api.contribution import ContributionPolicy
 from shieldwall.control.api.crossrule import CrossRule
 from shieldwall.control.api.privacy import Privacy, PrivacyMode
 
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
 
 _NO_PRIVACY: Final = Privacy.model_validate({"mode": PrivacyMode.NONE})
-
-
-def _no_contribution(spec: Spec) -> bool:
-    contribution = spec.contribution
-    return contribution is None or (contribution.policy is ContributionPolicy.NONE and contribution.ban is None)
 
 
 def _built_in(spec: Spec) -> bool:
@@ -40,12 +34,6 @@ UNSUPPORTED: Final = (
         " && !has(self.privacy.clip) && !has(self.privacy.budgetRef))",
         lambda spec: spec.privacy is None or spec.privacy == _NO_PRIVACY,
         "No noise would be added. Leave privacy out, or give mode: None alone.",
-    ),
-    _entry(
-        "contribution",
-        "!has(self.contribution) || (self.contribution.policy == 'None' && !has(self.contribution.ban))",
-        _no_contribution,
-        "No free-rider would be found. Leave contribution out, or give policy: None alone.",
     ),
     _entry(
         "residency",

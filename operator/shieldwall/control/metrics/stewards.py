@@ -23,6 +23,9 @@ def stewards(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
     ready = GaugeMetricFamily("shieldwall_training_clients_ready", "Clients connected.", labels=OF_TRAINING)
     wanted = GaugeMetricFamily("shieldwall_training_clients_wanted", "Clients of the spec.", labels=OF_TRAINING)
     least = GaugeMetricFamily("shieldwall_training_min_replies", "Replies that a round needs.", labels=OF_TRAINING)
+    banned = GaugeMetricFamily(
+        "shieldwall_training_clients_banned", "Clients banned for not contributing.", labels=OF_TRAINING
+    )
     refused = CounterMetricFamily("shieldwall_replies_refused", "Replies refused.", labels=OF_TRAINING)
     failed = CounterMetricFamily(
         "shieldwall_handshake_failures",
@@ -39,8 +42,9 @@ def stewards(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
         if steward is not None:
             clients = steward.status.clients
             ready.add_metric(key, sum(client.online for client in clients))
+            banned.add_metric(key, sum(client.banned_since is not None for client in clients))
             refused.add_metric(key, sum(client.refused for client in clients))
             for name, count in steward.status.handshakes.items():
                 listener, _, cause = name.partition(".")
                 failed.add_metric([*key, listener, cause], count)
-    yield from (rounds, ready, wanted, least, refused, failed)
+    yield from (rounds, ready, wanted, least, banned, refused, failed)

@@ -11,10 +11,15 @@ from shieldwall.contract.policy import (
     AggregationPolicy,
     AppPolicy,
     ClientPolicy,
+    ContributionKind,
+    ContributionPolicy,
     FederationPolicy,
     RoundsPolicy,
     RuntimePolicy,
+    ValidationPolicy,
 )
+from shieldwall.control.api.contribution import ContributionPolicy as Contribution
+from shieldwall.control.api.validation import ValidationPolicy as Validation
 from shieldwall.control.plan.labels import metadata
 
 if TYPE_CHECKING:
@@ -45,6 +50,8 @@ def runtime_policy(training: Training, settings: PlanSettings, node_keys: Mappin
         app=_app(training),
         rounds=_rounds(training),
         aggregation=_aggregation(training),
+        validation=_validation(training),
+        contribution=_contribution(training),
         clients=tuple(
             ClientPolicy(name=name, node_public_key=node_keys[name]) for name in clients if name in node_keys
         ),
@@ -85,6 +92,34 @@ def _aggregation(training: Training) -> AggregationPolicy:
         bucket_size=aggregation.bucket_size,
         max_norm=aggregation.max_norm,
         reject_norm=aggregation.reject_norm,
+    )
+
+
+def _validation(training: Training) -> ValidationPolicy | None:
+    validation, policy = training.spec.validation, training.spec.validation_policy
+    if policy is Validation.NONE:
+        return None
+    return ValidationPolicy(
+        reject=policy is Validation.REJECT,
+        norm_z=validation.norm_z,
+        distance_z=validation.distance_z,
+        own_norm_z=validation.own_norm_z,
+        own_distance_z=validation.own_distance_z,
+        duplicate_cosine=validation.duplicate_cosine,
+    )
+
+
+def _contribution(training: Training) -> ContributionPolicy | None:
+    contribution, policy = training.spec.contribution, training.spec.contribution_policy
+    if policy is Contribution.NONE:
+        return None
+    return ContributionPolicy(
+        kind=ContributionKind(policy.value),
+        min_cosine=contribution.min_cosine,
+        strikes=contribution.ban.strikes,
+        ban_rounds=contribution.ban.rounds,
+        dry_run=contribution.ban.dry_run,
+        exempt=tuple(sorted(contribution.ban.exempt)),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.status import CheckState, SecurityStatus
-from shieldwall.control.status import mutual_tls, robustness
+from shieldwall.control.status import contribution, mutual_tls, robustness
 from shieldwall.control.status.checks import Claim, failed
 
 if TYPE_CHECKING:
@@ -18,17 +18,12 @@ def _no_privacy(_: View) -> Finding:
     return failed("Differential privacy is not available yet: no noise is added to what is released.")
 
 
-def _no_contribution(_: View) -> Finding:
-    return failed("Contribution monitoring is not available yet: nobody is told apart from a free-rider.")
-
-
 CLAIMS: Final = (
     *mutual_tls.CLAIMS,
     *robustness.CLAIMS,
     Claim("PrivacyAccounted", 15, _no_privacy),
     Claim("PrivacyWithinBudget", 10, _no_privacy),
-    Claim("ContributionScored", 15, _no_contribution),
-    Claim("FreeRidersBanned", 10, _no_contribution),
+    *contribution.CLAIMS,
 )
 """25 points each for mutual TLS, robust aggregation, privacy and contribution."""
 

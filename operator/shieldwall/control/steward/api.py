@@ -14,13 +14,13 @@ from cryptography import x509
 from pydantic import TypeAdapter, ValidationError
 
 from shieldwall.contract import ports, routes
-from shieldwall.contract.records import RoundRecord, StewardStatus
+from shieldwall.contract.records import Reinstatements, RoundRecord, StewardStatus
 from shieldwall.pki.serials import serial_text
 from shieldwall.pki.verify import VerificationError, identity_of
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from shieldwall.contract.identity import Identity
     from shieldwall.contract.records import DenyList
@@ -93,6 +93,19 @@ class StewardApi:
     async def deny(self, deny: DenyList) -> None:
         """Replace the deny list; it is in force for the next request when this returns."""
         await self._ask("PUT", routes.OPERATOR_DENY, deny.model_dump_json().encode())
+
+    async def reinstate(self, wanted: Reinstatements) -> None:
+        """End bans; in force for the next request when this returns."""
+        await self._ask("PUT", routes.OPERATOR_REINSTATE, wanted.model_dump_json().encode())
+
+    async def fulfil(self, wanted: Mapping[str, str], status: StewardStatus) -> None:
+        """Pass on those requests to reinstate clients (nonces by name) that ``status`` does not know as done."""
+        known = {client.name for client in status.clients}
+        open_ = {
+            name: nonce for name, nonce in wanted.items() if name in known and status.reinstated.get(name) != nonce
+        }
+        if open_:
+            await self.reinstate(Reinstatements(nonces=open_))
 
     async def _ask(self, method: str, path: str, content: bytes | None = None) -> bytes:
         url = f"https://{self._where.address}:{ports.STEWARD}{path}"

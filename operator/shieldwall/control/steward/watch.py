@@ -20,7 +20,7 @@ from shieldwall.pki.renewal import renewal_time
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from shieldwall.contract.records import RoundRecord, StewardStatus
@@ -96,6 +96,8 @@ class Surroundings:
     report: Callable[[StewardSight], None]
     current: Callable[[str], bool]
     """Whether this is the serial number of the leaf that the server has to serve by now."""
+    reinstatements: Callable[[], Mapping[str, str]]
+    """Which clients people want back: nonces by name."""
     clock: Callable[[], datetime]
     jitter: Callable[[], float]
     """A number in [0, 1) for each call."""
@@ -169,6 +171,7 @@ class StewardWatch:
         """Ask once. Probes that were over before are believed now that the steward answers after them too."""
         async with self._around.share.asking, self._turn:
             status = await api.status()
+            await api.fulfil(self._around.reinstatements(), status)
             last = await self._last_round(api, status)
         if probing is not None:
             self._probed = probing.result()

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from shieldwall.control.steward.watch import Pace, Share, StewardWatch, Surroundings, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Hashable, Mapping
     from datetime import datetime
 
     from shieldwall.control.steward.api import Whereabouts
@@ -35,6 +35,7 @@ class StewardWatches(Generic[K]):
         clock: the time, aware of its zone.
         jitter: a number in [0, 1) for each call.
         current: whether this is the serial number of the leaf that a server has to serve by now.
+        reinstatements: which clients of a training people want back, nonces by name.
         group: of which stewards only two are asked, and two probed, at once: those in the same hands.
     """
 
@@ -47,6 +48,7 @@ class StewardWatches(Generic[K]):
         clock: Callable[[], datetime],
         jitter: Callable[[], float],
         current: Callable[[K, str], bool] = lambda _key, _serial: True,
+        reinstatements: Callable[[K], Mapping[str, str]] = lambda _key: {},
         group: Callable[[K], Hashable] = lambda key: key,
         pace: Pace | None = None,
         in_flight: int = _IN_FLIGHT,
@@ -57,6 +59,7 @@ class StewardWatches(Generic[K]):
         self._clock = clock
         self._jitter = jitter
         self._current = current
+        self._reinstatements = reinstatements
         self._group = group
         self._pace = pace or Pace()
         self._turns = Turns(*(asyncio.Semaphore(bound) for bound in (in_flight, _IN_FLIGHT_SILENT, _PROBES)))
@@ -81,6 +84,7 @@ class StewardWatches(Generic[K]):
             credentials=partial(self._credentials, key),
             report=partial(self._report, key),
             current=partial(self._current, key),
+            reinstatements=partial(self._reinstatements, key),
             clock=self._clock,
             jitter=self._jitter,
             turns=self._turns,

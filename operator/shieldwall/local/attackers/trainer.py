@@ -10,6 +10,7 @@ from flwr.common.serde import recorddict_from_proto, recorddict_to_proto
 from flwr.proto.recorddict_pb2 import RecordDict as RecordDictProto
 
 from shieldwall.contract.paths import Paths
+from shieldwall.local.attackers.freeriders import FREE_RIDERS, Seen, flat, free_ride, shaped
 from shieldwall.local.attackers.kinds import AttackKind
 from shieldwall.local.attackers.labels import flip_labels
 from shieldwall.local.attackers.updates import POISONS
@@ -52,12 +53,23 @@ class AttackingClientApp(clientapp.SealingClientApp):
             name, record = only_arrays(reply.content)
             honest = {key: array.numpy() for key, array in record.items()}
             reply.content[name] = _record(poison(self._base, honest, np.random.default_rng()))
+        if self._kind in FREE_RIDERS:
+            self._ride(reply)
         if self._kind is AttackKind.REPLAYED and self._memory.exists():
             stored = RecordDictProto.FromString(self._memory.read_bytes())
             reply.content = recorddict_from_proto(stored)
             return
         super().seal(reply, facts, node_id)
         self._after_sealing(reply)
+
+    def _ride(self, reply: Message) -> None:
+        """Put what a free-rider sends in the place of the update; the user's app has trained all the same."""
+        name, record = only_arrays(reply.content)
+        base, honest = flat(self._base), flat({key: array.numpy() for key, array in record.items()})
+        seen = Seen.load(self._memory).sent(base)
+        update, seen = free_ride(self._kind, seen, lambda: honest - base, np.random.default_rng())
+        seen.save(self._memory)
+        reply.content[name] = _record(shaped(base + update, self._base))
 
     def _after_sealing(self, reply: Message) -> None:
         if self._kind is AttackKind.UNSIGNED:
@@ -80,7 +92,7 @@ def run_trainer(kind: AttackKind) -> int:
     check_labels = flip_labels() if kind is AttackKind.LABEL_FLIP else _nothing
     home = Paths.of_this_container().home
     home.mkdir(parents=True, exist_ok=True)
-    clientapp.app = AttackingClientApp(kind, home / "replayed.bin", check_labels)
+    clientapp.app = AttackingClientApp(kind, home / "remembered.bin", check_labels)
     return trainer.main([])
 
 

@@ -8,12 +8,13 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from shieldwall.contract.records import Fate, Outcome
+from shieldwall.control.status.contribution import HELD_WORDS, why
 from shieldwall.local.standing import FATE_SENTENCES, Standing, standing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shieldwall.contract.records import ReplyRecord, RoundRecord
+    from shieldwall.contract.records import ClientStatus, ReplyRecord, RoundRecord
     from shieldwall.local.outcome import RunOutcome
 
 
@@ -135,6 +136,48 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             parts.append([number])
     return ", ".join("–".join(str(number) for number in part) for part in parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """How one client stands for what it contributed, at the end."""
+
+    client: str
+    attack: str | None
+    state: str
+    """``banned``, ``suspected``, ``on probation`` or empty."""
+    innovation: float | None
+    strikes: int
+    sentence: str
+
+
+def contributions(outcome: RunOutcome) -> list[Contribution]:
+    """Every client that was scored, in the training's order."""
+    known = {client.name: client for client in outcome.status.clients} if outcome.status is not None else {}
+    found = [known[name] for name in outcome.clients if name in known]
+    return [
+        _contribution(client, outcome.attackers.get(client.name))
+        for client in found
+        if client.innovation is not None or client.strikes or client.flags or client.banned_since is not None
+    ]
+
+
+def _contribution(client: ClientStatus, attack: str | None) -> Contribution:
+    state, sentence = "", ""
+    if client.banned_since is not None:
+        state, sentence = "banned", f"After round {client.banned_since}: {why(client)}."
+    elif client.held is not None:
+        state, sentence = "suspected", f"Not banned ({HELD_WORDS[client.held]}): {why(client)}."
+    elif client.probation_until is not None:
+        state, sentence = "on probation", f"Until round {client.probation_until}."
+    elif client.flags:
+        sentence = f"In its last round: {why(client)}."
+    return Contribution(client.name, attack, state, client.innovation, client.strikes, sentence)
+
+
+def banned(outcome: RunOutcome) -> list[str]:
+    """Who is shut out for not contributing."""
+    return [each.client for each in contributions(outcome) if each.state == "banned"]
 
 
 def totals(outcome: RunOutcome) -> Counter[Standing]:

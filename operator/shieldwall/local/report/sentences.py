@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.local.outcome import End
-from shieldwall.local.report.facts import attackers_out, refused_handshakes, refused_requests, totals
+from shieldwall.local.report.facts import attackers_out, banned, refused_handshakes, refused_requests, totals
 from shieldwall.local.standing import Standing
 
 if TYPE_CHECKING:
@@ -62,7 +62,14 @@ def run_summary(outcome: RunOutcome) -> str:
         others = (Standing.OUTVOTED, Standing.REJECTED, Standing.ABSENT)
         fared += [f"{counts[each]} {each}" for each in others if counts[each]]
         sentences.append(f"Of {plural(counts.total(), 'reply')}, {_listed(fared)}.")
-    return " ".join([*sentences, *_attackers(outcome), *_door(outcome)])
+    return " ".join([*sentences, *_attackers(outcome), *_banned(outcome), *_door(outcome)])
+
+
+def _banned(outcome: RunOutcome) -> list[str]:
+    names = banned(outcome)
+    if not names:
+        return []
+    return [f"{_listed(names)} {'is' if len(names) == 1 else 'are'} banned for not contributing."]
 
 
 def _attackers(outcome: RunOutcome) -> list[str]:

@@ -64,6 +64,7 @@ def _run_json(run: RunOutcome) -> dict[str, object]:
         "accuracy": run.accuracy,
         "replies": {standing.value: facts.totals(run)[standing] for standing in Standing},
         "rejections": rejected,
+        "banned": facts.banned(run),
     }
 
 

@@ -19,8 +19,9 @@ from shieldwall.runtime.aggregation import (
     required_replies,
     update_statistics,
 )
-from shieldwall.runtime.federation.ballot import Ballot, hold
-from shieldwall.runtime.federation.judge import Admitted, Asked, Court
+from shieldwall.runtime.federation.ballot import Ballot, Reply, hold
+from shieldwall.runtime.federation.inspection import Inspection
+from shieldwall.runtime.federation.judge import Admitted, Asked, Court, Refused
 from shieldwall.runtime.flower.inbox import Inbox
 from shieldwall.runtime.flower.messages import ROUND_KEY, RoundFacts, only_arrays
 from shieldwall.runtime.flower.packing import pack
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 
     from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.contract.records import ReplyRecord
-    from shieldwall.runtime.federation.ballot import Clock, Reply, Source
+    from shieldwall.runtime.federation.ballot import Clock, Source
+    from shieldwall.runtime.federation.inspection import Inspector
     from shieldwall.runtime.federation.steward_client import Steward
     from shieldwall.runtime.model import Vector
 
@@ -109,11 +111,15 @@ class Engine:
                 opened=opened.timestamp(),
             )
         )
-        court = Court(self.policy, facts, certificates_from_pem(self.bundle.read_bytes()), frozenset(grant.denied))
-        asked = self._send(question, facts)
+        denied = frozenset(grant.denied)
+        court = Court(self.policy, facts, certificates_from_pem(self.bundle.read_bytes()), denied)
+        left_out = [node for node, client in question.names.items() if client in denied]
+        asked = self._send(question, facts, frozenset(left_out))
         ballot = Ballot(court, question.base, self.policy.rounds, asked, started)
         with self.inbox(self.grid, question.model_bytes) as inbox:
             replies = hold(ballot, inbox, self.clock, self._report)
+        refusal = Refused(Fate.DENIED, "the client is on the deny list")
+        replies += [Reply(Asked(node, question.names[node]), refusal, None) for node in left_out]
         return Answer(facts, opened.timestamp(), self.clock.monotonic() - started, tuple(replies))
 
     def _facts(self, question: Question) -> RoundFacts:
@@ -126,15 +132,17 @@ class Engine:
             base_sha256=question.base_sha256,
         )
 
-    def _send(self, question: Question, facts: RoundFacts) -> dict[str, Asked]:
+    def _send(self, question: Question, facts: RoundFacts, left_out: frozenset[int]) -> dict[str, Asked]:
+        """Send to all but those left out: who may not take part does not get the model either."""
         packed: dict[int, ArrayRecord] = {}
-        for message in question.messages:
+        messages = [message for message in question.messages if message.metadata.dst_node_id not in left_out]
+        for message in messages:
             name, arrays = only_arrays(message.content)
             if id(arrays) not in packed:
                 packed[id(arrays)] = pack(arrays)
             message.content = RecordDict({**message.content, name: packed[id(arrays)], ROUND_KEY: facts.to_record()})
-        ids = self.grid.push_messages(question.messages)
-        nodes = [message.metadata.dst_node_id for message in question.messages]
+        ids = self.grid.push_messages(messages)
+        nodes = [message.metadata.dst_node_id for message in messages]
         return {
             message_id: Asked(node, question.names[node])
             for message_id, node in zip(ids, nodes, strict=True)
@@ -156,23 +164,38 @@ class Conclusion:
     replies: tuple[ReplyRecord, ...]
     reason: str = ""
     """Why there is no model."""
+    innovation_floor: float | None = None
+    """See RoundRecord."""
+
+    def taken_away(self, client: str) -> str:
+        """Why a client's reply has no part in the model; empty when it has."""
+        return next(
+            (reply.detail for reply in self.replies if reply.client == client and reply.fate is not Fate.ADMITTED), ""
+        )
 
 
-def conclude(answer: Answer, base: Model, policy: RuntimePolicy, threads: int = 1) -> Conclusion:
-    """Aggregate the admitted updates by the policy's rule; never outside the rule's theorem."""
+def conclude(
+    answer: Answer, base: Model, policy: RuntimePolicy, inspector: Inspector | None = None, threads: int = 1
+) -> Conclusion:
+    """Aggregate the admitted updates by the policy's rule; never outside the rule's theorem.
+
+    The inspector looks at all of them before the rule does, and may take some away.
+    """
     admitted = answer.admitted
     needed = max(policy.rounds.min_replies, required_replies(policy.aggregation))
     if len(admitted) < needed:
         given = tuple(reply.record() for reply in answer.replies)
         reason = f"{len(admitted)} replies were admitted where {needed} are needed{_for_example(given)}"
         return Conclusion(None, None, given, reason)
+    seen = _inspected(admitted, base, answer.facts.round, needed, inspector)
+    records = {reply.asked.client: _seen(reply.record(), seen) for reply in answer.replies}
+    admitted = [reply for reply in admitted if reply.asked.client not in seen.refused]
     verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
     updates = Updates.of(
         [verdict.update.vector for verdict in verdicts],
         [verdict.num_examples for verdict in verdicts],
         [verdict.update.norm for verdict in verdicts],
     )
-    records = {reply.asked.client: reply.record() for reply in answer.replies}
     try:
         result = aggregate(updates, policy.aggregation, _seed(answer.facts, verdicts), threads)
     except TooFewUpdatesError as error:
@@ -193,7 +216,25 @@ def conclude(answer: Answer, base: Model, policy: RuntimePolicy, threads: int = 
         model = step(base, result.delta, aggregate_counters([verdict.update.counters for verdict in verdicts]))
     except InvalidModelError as error:
         return Conclusion(None, None, tuple(records.values()), f"the aggregate is no model: {error}")
-    return Conclusion(model, result.delta, tuple(records.values()))
+    return Conclusion(model, result.delta, tuple(records.values()), innovation_floor=seen.floor)
+
+
+def _inspected(
+    admitted: Sequence[Reply], base: Model, round_: int, needed: int, inspector: Inspector | None
+) -> Inspection:
+    if inspector is None:
+        return Inspection()
+    vectors = {
+        reply.asked.client: reply.verdict.update.vector for reply in admitted if isinstance(reply.verdict, Admitted)
+    }
+    return inspector.inspect(vectors, base, round_, needed)
+
+
+def _seen(record: ReplyRecord, seen: Inspection) -> ReplyRecord:
+    """The record with what the inspector found."""
+    refused = seen.refused.get(record.client)
+    fate = {} if refused is None else {"fate": refused.fate, "detail": refused.detail}
+    return record.model_copy(update={**seen.facts.get(record.client, {}), **fate})
 
 
 def _seed(facts: RoundFacts, verdicts: Sequence[Admitted]) -> int:
@@ -231,8 +272,9 @@ def record_of(
         seconds=answer.seconds,
         rule=policy.aggregation.rule.value,
         pre_aggregation=policy.aggregation.pre_aggregation,
-        admitted=len(answer.admitted),
+        admitted=sum(reply.fate is Fate.ADMITTED for reply in conclusion.replies),
         byzantine=policy.aggregation.byzantine,
         replies=conclusion.replies,
         metrics=dict(metrics or {}),
+        innovation_floor=conclusion.innovation_floor,
     )

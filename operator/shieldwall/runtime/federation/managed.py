@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from shieldwall.runtime.federation.engine import Question, conclude, record_of
+from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.members import members, sample
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from shieldwall.runtime.checkpoint import CheckpointStore
     from shieldwall.runtime.federation.app import ManagedApp
     from shieldwall.runtime.federation.engine import Engine
+    from shieldwall.runtime.federation.inspection import Inspector
     from shieldwall.runtime.model import Model
 
 MOST_ATTEMPTS: Final = 5
@@ -47,8 +49,9 @@ def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
             engine.log(f"checkpoint {checkpoint.file} of round {checkpoint.round} is lost: {checkpoint.reason}")
     _hand_in_again(engine, store)
     model = release.model if release else app.initial_model()
+    inspector = inspector_for(engine.policy, store, engine.random)
     for number in range(release.round + 1 if release else 1, engine.policy.rounds.count + 1):
-        model = _round(engine, store, app, model, number)
+        model = _round(engine, store, app, model, number, inspector)
 
 
 def _hand_in_again(engine: Engine, store: CheckpointStore) -> None:
@@ -61,11 +64,13 @@ def _hand_in_again(engine: Engine, store: CheckpointStore) -> None:
             engine.steward.close(store.records[-1])
 
 
-def _round(engine: Engine, store: CheckpointStore, app: ManagedApp, base: Model, number: int) -> Model:
+def _round(  # noqa: PLR0913, PLR0917  # the round's parts, each used once
+    engine: Engine, store: CheckpointStore, app: ManagedApp, base: Model, number: int, inspector: Inspector | None
+) -> Model:
     reason = ""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         answer = engine.ask(_question(engine, base, number, attempt))
-        conclusion = conclude(answer, base, engine.policy, engine.threads)
+        conclusion = conclude(answer, base, engine.policy, inspector, engine.threads)
         if conclusion.model is None:
             reason = conclusion.reason
             engine.log(f"round {number}, attempt {attempt}: {reason}")

@@ -17,6 +17,7 @@ from flwr.serverapp import Grid
 
 from shieldwall.runtime.federation.engine import Question, conclude, record_of
 from shieldwall.runtime.federation.forms import form_of, usual_form
+from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.federation.members import members
 from shieldwall.runtime.flower.messages import (
@@ -53,6 +54,7 @@ class PolicyGrid(Grid):
     def __init__(self, engine: Engine, store: CheckpointStore) -> None:
         self._engine = engine
         self._store = store
+        self._inspector = inspector_for(engine.policy, store, engine.random)
         latest = store.latest()
         self._round = latest.round if latest else 0
         self._attempt = 0
@@ -144,7 +146,7 @@ class PolicyGrid(Grid):
         )
 
     def _conclude(self, answer: Answer, base: Model) -> Conclusion:
-        conclusion = conclude(answer, base, self._engine.policy, self._engine.threads)
+        conclusion = conclude(answer, base, self._engine.policy, self._inspector, self._engine.threads)
         record = record_of(answer, conclusion, self._engine.policy)
         if conclusion.model is None:
             self._store.note(record)
@@ -179,6 +181,8 @@ def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None, form: Fo
         return _error(sent, verdict.detail)
     if conclusion is not None and conclusion.model is None:
         return _error(sent, conclusion.reason)
+    if conclusion is not None and (reason := conclusion.taken_away(reply.asked.client)):
+        return _error(sent, reason)
     if form_of(verdict.message.content) != form:
         return _error(sent, "the reply's records are not those of the other replies")
     return _equal(verdict.message, None if conclusion is None else conclusion.model)

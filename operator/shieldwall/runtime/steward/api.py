@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from shieldwall.contract import routes
-from shieldwall.contract.records import DenyList, OpenRound, RoundRecord
+from shieldwall.contract.records import DenyList, OpenRound, Reinstatements, RoundRecord
 from shieldwall.runtime.steward.gate import Allow, Deny, Reason
 from shieldwall.runtime.steward.metrics import registry_for, render
 from shieldwall.runtime.steward.rounds import UnknownRunError
@@ -53,6 +53,7 @@ class Api:
                 Route(routes.OPERATOR_STATUS, self.status, methods=["GET"]),
                 Route(routes.OPERATOR_ROUNDS, self.rounds, methods=["GET"]),
                 Route(routes.OPERATOR_DENY, self.deny, methods=["PUT"]),
+                Route(routes.OPERATOR_REINSTATE, self.reinstate, methods=["PUT"]),
                 Route(routes.HEALTH_STEWARD, self.health, methods=["GET"]),
                 Route(routes.METRICS_STEWARD, self.metrics, methods=["GET"]),
             ],
@@ -113,6 +114,11 @@ class Api:
             len(deny.serials),
             len(deny.node_keys),
         )
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    async def reinstate(self, request: Request) -> Response:
+        """End bans that contribution brought on."""
+        self._office.reinstate(Reinstatements.model_validate_json(await _body(request)))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def health(self, _request: Request) -> Response:

@@ -5,13 +5,14 @@ Base units, and labels that are bounded: clients of the policy, and words of clo
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shieldwall.contract.records import Outcome, Phase, ReplyRecord
+from shieldwall.contract.records import Flag, Outcome, Phase, ReplyRecord
 from shieldwall.runtime.steward.sightings import UNKNOWN
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class _Books(Collector):
         yield from _replies(self._office)
         yield from _updates(self._office)
         yield from _clients(self._office)
+        yield from _standings(self._office)
         yield from _gate(self._office)
         yield from _handshakes(self._office)
         yield from _backup(self._office)
@@ -101,6 +103,26 @@ _STATISTICS: tuple[tuple[str, str, Callable[[ReplyRecord], float | None]], ...] 
         "L2 distance of the client's last update and the aggregate.",
         lambda reply: reply.distance,
     ),
+    (
+        "shieldwall_update_norm_zscore",
+        "Robust z-score of the norm of the client's last update against its round.",
+        lambda reply: reply.norm_z,
+    ),
+    (
+        "shieldwall_update_distance_zscore",
+        "Robust z-score of the distance of the client's last update to the others against its round.",
+        lambda reply: reply.distance_z,
+    ),
+    (
+        "shieldwall_update_likeness",
+        "Greatest cosine of the client's last update with another's or an earlier global step.",
+        lambda reply: reply.likeness,
+    ),
+    (
+        "shieldwall_update_agreement",
+        "Cosine of the client's last update with the sum of the others' directions.",
+        lambda reply: reply.agreement,
+    ),
 )
 
 
@@ -118,6 +140,42 @@ def _clients(office: Office) -> Iterator[Metric]:
         if client.not_after is not None:
             ends.add_metric([client.name], client.not_after)
     yield from (online, denied, ends)
+
+
+def _standings(office: Office) -> Iterator[Metric]:
+    if office.policy.contribution is None:
+        return
+    strikes = GaugeMetricFamily("shieldwall_client_strikes", "Strikes of the client.", labels=["client"])
+    banned = GaugeMetricFamily(
+        "shieldwall_client_banned", "1 while the client is banned for not contributing.", labels=["client"]
+    )
+    innovation = GaugeMetricFamily(
+        "shieldwall_client_innovation_ratio",
+        "Share of what the client's updates say anew that the others' bear out: moving R².",
+        labels=["client"],
+    )
+    for client in office.clients():
+        strikes.add_metric([client.name], client.strikes)
+        banned.add_metric([client.name], float(client.banned_since is not None))
+        if client.innovation is not None:
+            innovation.add_metric([client.name], client.innovation)
+    yield from (strikes, banned, innovation)
+    yield CounterMetricFamily("shieldwall_bans", "Bans for not contributing.", value=office.standings.bans)
+    flags = CounterMetricFamily(
+        "shieldwall_client_flags", "Rounds that showed something against the client.", labels=["client", "flag"]
+    )
+    for name, counts in sorted(_known(office, _flags(office)).items()):
+        for flag, count in sorted(counts.items()):
+            flags.add_metric([name, flag], count)
+    yield flags
+
+
+def _flags(office: Office) -> dict[str, Counter[Flag]]:
+    counts: dict[str, Counter[Flag]] = {}
+    for record in office.rounds.records:
+        for reply in record.replies:
+            counts.setdefault(reply.client, Counter()).update(reply.flags or ())
+    return counts
 
 
 def _gate(office: Office) -> Iterator[Metric]:

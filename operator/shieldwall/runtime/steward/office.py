@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shieldwall.contract.records import (
     ClientStatus,
@@ -21,6 +21,7 @@ from shieldwall.runtime.steward.registry import Member, registry_of
 from shieldwall.runtime.steward.rounds import REFUSED, Rounds
 from shieldwall.runtime.steward.run import RunState
 from shieldwall.runtime.steward.sightings import Sightings
+from shieldwall.runtime.steward.standings import Standings
 from shieldwall.runtime.steward.storage import read_text, replace_text
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shieldwall.contract.policy import RuntimePolicy
+    from shieldwall.contract.records import Reinstatements
+    from shieldwall.runtime.contribution.conduct import Conduct
     from shieldwall.runtime.steward.flower import Node
     from shieldwall.runtime.steward.run import Step
 
@@ -43,6 +46,7 @@ class Office:
         self._policy_sha256 = policy_sha256
         self.registry = registry_of(policy)
         self.rounds = Rounds(directory)
+        self.standings = Standings(policy, self.registry, directory, self.rounds.records)
         self.sightings = Sightings()
         self.online: frozenset[str] = frozenset()
         """SPIFFE ids."""
@@ -56,7 +60,14 @@ class Office:
         state, deny = read_text(self._state_file), read_text(self._deny_file)
         found = RunState.model_validate_json(state) if state is not None else RunState()
         self.run = found.under(policy_sha256)
-        self.deny = DenyList.model_validate_json(deny) if deny is not None else DenyList()
+        self._ordered = DenyList.model_validate_json(deny) if deny is not None else DenyList()
+        """By the operator."""
+
+    @property
+    def deny(self) -> DenyList:
+        """Who may not pass now: whom the operator denies, and whose node keys are banned for what they did not do."""
+        keys = (*self._ordered.node_keys, *sorted(self.standings.banned))
+        return self._ordered.model_copy(update={"node_keys": keys})
 
     @property
     def released(self) -> int:
@@ -88,9 +99,15 @@ class Office:
             self.sightings.leaf_failures[identity] = int(told)
 
     def set_deny(self, deny: DenyList) -> None:
-        """Replace the deny list; it is on the disk and in force when this returns."""
+        """Replace the operator's deny list; it is on the disk and in force when this returns. Bans stay."""
         replace_text(self._deny_file, deny.model_dump_json())
-        self.deny = deny
+        self._ordered = deny
+
+    def reinstate(self, wanted: Reinstatements) -> None:
+        """End the bans of these clients; on the disk and in force when this returns. Unknown names are no news."""
+        for client, nonce in sorted(wanted.nonces.items()):
+            if (member := self.registry.by_client(client)) is not None:
+                self.standings.reinstate(member, nonce, self.released)
 
     def note_nodes(self, nodes: Iterable[Node]) -> None:
         """Take over what the SuperLink says about node ids and who is online."""
@@ -117,8 +134,9 @@ class Office:
         return RoundGrant(denied=tuple(one.client for one in members if one is not None and self.is_denied(one)))
 
     def close_round(self, record: RoundRecord) -> None:
-        """Keep the record of a round. Raises UnknownRunError."""
-        self.rounds.close(record, self.run.runs)
+        """Keep the record of a round, and let it count for and against its clients once. Raises UnknownRunError."""
+        if self.rounds.close(record, self.run.runs):
+            self.standings.note(record)
 
     def open_round_for(self, identity: str) -> OpenRound | None:
         """The round that the client with this SPIFFE id may sign for now."""
@@ -155,7 +173,13 @@ class Office:
             aggregator_serial=aggregator.serial if aggregator is not None else None,
             aggregator_not_after=aggregator.not_after if aggregator is not None else None,
             policy_sha256=self._policy_sha256,
+            reinstated=self._reinstated(),
         )
+
+    def _reinstated(self) -> dict[str, str]:
+        """Of the policy's clients, so that there are never more than there may be."""
+        done = self.standings.reinstated
+        return {each.client: done[each.client] for each in self.registry.members.values() if each.client in done}
 
     def clients(self) -> tuple[ClientStatus, ...]:
         """What is known of each client, in the policy's order."""
@@ -163,7 +187,7 @@ class Office:
         return tuple(self._client(member, fates.get(member.client, {})) for member in self.registry.members.values())
 
     def _client(self, member: Member, fates: dict[Fate, int]) -> ClientStatus:
-        seen = self.sightings.of(member.identity)
+        seen, conduct = self.sightings.of(member.identity), self.standings.of(member)
         return ClientStatus(
             name=member.client,
             node_id=str(member.node_id) if member.node_id is not None else None,
@@ -174,4 +198,16 @@ class Office:
             last_seen=seen.when if seen is not None else None,
             admitted=fates.get(Fate.ADMITTED, 0),
             refused=sum(count for fate, count in fates.items() if fate in REFUSED),
+            **(_told(conduct) if conduct is not None else {}),
         )
+
+
+def _told(conduct: Conduct) -> dict[str, Any]:
+    return {
+        "innovation": conduct.innovation,
+        "strikes": conduct.strikes,
+        "flags": conduct.flags,
+        "banned_since": conduct.banned_since,
+        "probation_until": conduct.probation_until,
+        "held": conduct.held,
+    }

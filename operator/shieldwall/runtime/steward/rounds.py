@@ -51,19 +51,23 @@ class Rounds:
         replace_text(self._open_file, opened.model_dump_json())
         self._open = opened
 
-    def close(self, record: RoundRecord, runs: tuple[str, ...]) -> None:
+    def close(self, record: RoundRecord, runs: tuple[str, ...]) -> bool:
         """Keep a record of one of ``runs``; the same attempt told twice is kept once. Raises UnknownRunError.
+
+        Says whether the record is a new one.
 
         An aggregator that crashed between its disk and this call tells again when its next run starts.
         """
         if record.run_id not in runs:
             raise UnknownRunError(record.run_id)
-        if _attempt(record) not in map(_attempt, self._records):
+        new = _attempt(record) not in map(_attempt, self._records)
+        if new:
             append_line(self._records_file, record.model_dump_json())
             self._records.append(record)
         if self._open is not None and _attempt(self._open) == _attempt(record):
             remove(self._open_file)
             self._open = None
+        return new
 
     def open_for(self, client: str, current_run: str | None) -> OpenRound | None:
         """The open round, if it is of the current run and ``client`` was asked."""

@@ -16,13 +16,18 @@ class ClientReport(ApiModel):
     name: Word
     """Name of the client."""
     state: Word
-    """One word, the worst first: banned, refused, outvoted, absent (no reply in the last round), offline."""
+    """One word, the worst first: banned, refused, suspected (of free-riding), outvoted, absent (no reply in the last
+    round), offline."""
     message: Text | None = None
     """Why, in a sentence."""
     admitted: Count = 0
     """Replies that were admitted."""
     refused: Count = 0
     """Replies that were refused."""
+    strikes: Count = 0
+    """Rounds that showed it free-riding, less those that did not."""
+    innovation: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Moving share of what its updates say anew that is borne out by the others."""
 
 
 class ClientsStatus(ApiModel):
@@ -42,3 +47,8 @@ class ClientsStatus(ApiModel):
         ),
     ] = ()
     """The clients that most need a look."""
+    unknown_requests: Annotated[
+        tuple[Annotated[str, Field(max_length=63)], ...],
+        Field(max_length=WORST_CLIENTS),
+    ] = ()
+    """Annotations reinstate.shieldwall.dev/<client> that are not understood: no such client, or no nonce."""

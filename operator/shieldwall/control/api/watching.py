@@ -1,0 +1,60 @@
+"""Rules about statistics and privacy: where noise or its accounting makes a watch unsound, it is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from shieldwall.control.api.contribution import ContributionPolicy
+from shieldwall.control.api.crossrule import CrossRule
+from shieldwall.control.api.privacy import PrivacyMode
+from shieldwall.control.api.validation import ValidationPolicy
+
+if TYPE_CHECKING:
+    from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
+
+_GIVEN: Final = "has(self.contribution.policy)"
+
+
+def _mode(spec: Spec) -> PrivacyMode:
+    return spec.privacy.mode if spec.privacy is not None else PrivacyMode.NONE
+
+
+def _bans_are_sound(spec: Spec) -> bool:
+    told_apart = spec.contribution.policy not in {None, ContributionPolicy.NONE}
+    return _mode(spec) is not PrivacyMode.CLIENT_LEVEL_LOCAL or not told_apart or spec.contribution.ban.dry_run
+
+
+def _rejection_is_sound(spec: Spec) -> bool:
+    rejects = spec.validation.policy is ValidationPolicy.REJECT
+    return _mode(spec) is not PrivacyMode.CLIENT_LEVEL_CENTRAL or not rejects
+
+
+WATCHING: Final = (
+    CrossRule(
+        "contribution.minCosine",
+        f"!{_GIVEN} || self.contribution.policy != 'MinCosine' || has(self.contribution.minCosine)",
+        lambda spec: (
+            spec.contribution.policy is not ContributionPolicy.MIN_COSINE or spec.contribution.min_cosine is not None
+        ),
+        "MinCosine gives a strike for a cosine below minCosine. Give minCosine, such as 0.0.",
+        frozenset({"contribution"}),
+    ),
+    CrossRule(
+        "contribution.policy",
+        "!has(self.privacy) || self.privacy.mode != 'ClientLevelLocal'"
+        f" || !{_GIVEN} || self.contribution.policy == 'None' || self.contribution.ban.dryRun",
+        _bans_are_sound,
+        "Under ClientLevelLocal every honest update is mostly noise and looks like no contribution, so nobody may be"
+        " banned for it. Leave policy out, or give ban: {dryRun: true}.",
+        frozenset({"contribution", "privacy"}),
+    ),
+    CrossRule(
+        "validation.policy",
+        "!has(self.privacy) || self.privacy.mode != 'ClientLevelCentral'"
+        " || !has(self.validation.policy) || self.validation.policy != 'Reject'",
+        _rejection_is_sound,
+        "Under ClientLevelCentral a refusal by comparison with other clients has no bounded sensitivity, so the noise"
+        " would not give the epsilon that is accounted. Leave policy out, or give Report.",
+        frozenset({"validation", "privacy"}),
+    ),
+)
