@@ -55,12 +55,10 @@ class AppCohort:
     def _context(self, each: Asked) -> Context:
         name = each.member.name
         if name not in self._contexts:
-            node_config = {
-                **self.node_config.get(name, {}),
+            node_config: dict[str, ConfigValue] = {
                 "partition-id": self.clients.index(name),
                 "num-partitions": len(self.clients),
+                **self.node_config.get(name, {}),
             }
-            self._contexts[name] = Context(
-                RUN_ID, each.member.node_id, node_config, RecordDict(), dict(self.config)
-            )
+            self._contexts[name] = Context(RUN_ID, each.member.node_id, node_config, RecordDict(), dict(self.config))
         return self._contexts[name]

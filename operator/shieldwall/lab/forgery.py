@@ -31,8 +31,8 @@ def before_sealing(kind: LabAttack, reply: Message) -> None:
             arrays[first].reshape(-1)[0] = np.nan if kind is LabAttack.NAN else np.inf
         case LabAttack.WRONG_SHAPE:
             arrays[first] = np.append(arrays[first].reshape(-1), arrays[first].reshape(-1)[:1])
-        case LabAttack.WRONG_ORDER:
-            arrays = dict(reversed(arrays.items()))
+        case LabAttack.WRONG_NAMES:
+            arrays = {f"{key}?" if key == first else key: array for key, array in arrays.items()}
         case LabAttack.INFLATED_EXAMPLES:
             for key, metrics in reply.content.metric_records.items():
                 reply.content[key] = MetricRecord({**metrics, EXAMPLES_KEY: INFLATED})

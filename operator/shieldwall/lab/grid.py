@@ -97,7 +97,9 @@ class LabGrid:
 
     def get_nodes(self) -> list[NodeInfo]:
         """All members, online."""
-        return [NodeInfo(node_id=member.node_id, public_key=public_key(member.name).encode()) for member in self.members]
+        return [
+            NodeInfo(node_id=member.node_id, public_key=public_key(member.name).encode()) for member in self.members
+        ]
 
     def push_messages(self, messages: Iterable[Message]) -> list[str]:
         """Have every message answered; the ids of the messages."""
@@ -126,7 +128,7 @@ class LabGrid:
             for each, reply in zip(asked, replies, strict=True):
                 if each.member.attack is None and reply.has_content():
                     self.evaluations.setdefault(each.facts.round, []).append(reply.content)
-        else:
+        elif any(each.member.attack is not None for each in asked):
             self._lie(asked, replies, base)
         for each, reply in zip(asked, replies, strict=True):
             if reply.has_content():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 HIDDEN: Final = 32
 CLASSES: Final = 10
 HELD_OUT: Final = 0.2
+NETWORK: Final = "network"
 _DATA_SEED: Final = 11
 
 Floats = NDArray[np.float32]
@@ -41,7 +42,7 @@ class Task:
     held_classes: NDArray[np.int64]
     steps: int = 12
     batch: int = 32
-    rate: float = 0.3
+    rate: float = 0.5
 
 
 @cache
@@ -74,20 +75,44 @@ def _split(name: str, images: NDArray[Any], classes: NDArray[Any]) -> Task:
 
 
 def initial_arrays(task: Task, seed: int) -> Arrays:
-    """One hidden layer, float32."""
+    """One hidden layer; all of it in one float32 array (d,), since what a message costs grows with its arrays."""
     rng, pixels = np.random.default_rng([seed, 2]), task.images.shape[1]
-    return {
-        "hidden.weight": rng.normal(0, np.sqrt(2 / pixels), (pixels, HIDDEN)).astype(np.float32),
-        "hidden.bias": np.zeros(HIDDEN, np.float32),
-        "out.weight": rng.normal(0, np.sqrt(2 / HIDDEN), (HIDDEN, CLASSES)).astype(np.float32),
-        "out.bias": np.zeros(CLASSES, np.float32),
-    }
+    network = Network(
+        rng.normal(0, np.sqrt(2 / pixels), (pixels, HIDDEN)),
+        np.zeros(HIDDEN),
+        rng.normal(0, np.sqrt(2 / HIDDEN), (HIDDEN, CLASSES)),
+        np.zeros(CLASSES),
+    )
+    return {NETWORK: np.concatenate([part.reshape(-1) for part in network]).astype(np.float32)}
+
+
+class Network(NamedTuple):
+    """The parts of the network; each may have a first axis of clients."""
+
+    hidden_weight: NDArray[Any]
+    """(p, HIDDEN)."""
+    hidden_bias: NDArray[Any]
+    """(HIDDEN,)."""
+    out_weight: NDArray[Any]
+    """(HIDDEN, CLASSES)."""
+    out_bias: NDArray[Any]
+    """(CLASSES,)."""
+
+    @classmethod
+    def of(cls, vectors: NDArray[Any]) -> Network:
+        """Views on the parts of (…, d)."""
+        pixels = (vectors.shape[-1] - CLASSES) // HIDDEN - CLASSES - 1
+        shapes = (pixels, HIDDEN), (HIDDEN,), (HIDDEN, CLASSES), (CLASSES,)
+        ends = np.cumsum([np.prod(shape) for shape in shapes])[:-1]
+        parts = np.split(vectors, ends, axis=-1)
+        return cls(*(part.reshape(*vectors.shape[:-1], *shape) for part, shape in zip(parts, shapes, strict=True)))
 
 
 def accuracy(arrays: Mapping[str, NDArray[Any]], images: Floats, classes: NDArray[np.int64]) -> float:
     """The share of images that the network names rightly."""
-    hidden = np.maximum(images @ arrays["hidden.weight"] + arrays["hidden.bias"], 0)
-    named = (hidden @ arrays["out.weight"] + arrays["out.bias"]).argmax(axis=1)
+    network = Network.of(arrays[NETWORK])
+    hidden = np.maximum(images @ network.hidden_weight + network.hidden_bias, 0)
+    named = (hidden @ network.out_weight + network.out_bias).argmax(axis=1)
     return float((named == classes).mean())
 
 
@@ -109,7 +134,12 @@ class BatchCohort:
     """All clients of a task, each with its part of the images, trained in one batch of matrix products."""
 
     def __init__(
-        self, task: Task, parts: Sequence[NDArray[np.int64]], names: Sequence[str], poison: Mapping[str, Poison], seed: int
+        self,
+        task: Task,
+        parts: Sequence[NDArray[np.int64]],
+        names: Sequence[str],
+        poison: Mapping[str, Poison],
+        seed: int,
     ) -> None:
         self._task = task
         self._parts = dict(zip(names, parts, strict=True))
@@ -122,13 +152,12 @@ class BatchCohort:
 
     def answer(self, asked: Sequence[Asked]) -> list[Message]:
         """See Cohort."""
-        base = decode_packed(only_arrays(asked[0].message.content)[1])
-        names = [each.member.name for each in asked]
-        trained = self._train({name: array.astype(np.float32) for name, array in base.items()}, names)
-        return [self._reply(each, trained, row) for row, each in enumerate(asked)]
+        base = decode_packed(only_arrays(asked[0].message.content)[1])[NETWORK]
+        trained = self._train(base, [each.member.name for each in asked])
+        return [self._reply(each, row) for each, row in zip(asked, trained, strict=True)]
 
-    def _reply(self, each: Asked, trained: Arrays, row: int) -> Message:
-        arrays = ArrayRecord(array_dict={name: Array(rows[row]) for name, rows in trained.items()})
+    def _reply(self, each: Asked, trained: NDArray[Any]) -> Message:
+        arrays = ArrayRecord(array_dict={NETWORK: Array(trained)})
         metrics = MetricRecord({EXAMPLES_KEY: len(self._parts[each.member.name])})
         return Message(RecordDict({ARRAYS_KEY: arrays, "metrics": metrics}), reply_to=each.message)
 
@@ -142,14 +171,12 @@ class BatchCohort:
         said = np.array([[0 if kind is None else 1 if kind is Poison.LABELS else 2] for kind in kinds])
         return self._images[which, drawn], self._classes[said, drawn]
 
-    def _train(self, base: Arrays, names: Sequence[str]) -> Arrays:
-        """Plain SGD of every client at once: arrays (clients, …)."""
+    def _train(self, base: NDArray[Any], names: Sequence[str]) -> NDArray[Any]:
+        """Plain SGD of every client at once: (d,) → (clients, d)."""
         images, classes = self._batches(names)
         clients, batch = len(names), self._task.batch
-        w1, b1, w2, b2 = (
-            np.repeat(base[name][None], clients, axis=0)
-            for name in ("hidden.weight", "hidden.bias", "out.weight", "out.bias")
-        )
+        trained = np.tile(base, (clients, 1))
+        w1, b1, w2, b2 = Network.of(trained)
         rows, columns = np.ogrid[:clients, :batch]
         rate = np.float32(self._task.rate)
         for step_images, step_classes in zip(images, classes, strict=True):
@@ -164,4 +191,4 @@ class BatchCohort:
             b2 -= errors.sum(axis=1)
             w1 -= step_images.transpose(0, 2, 1) @ back
             b1 -= back.sum(axis=1)
-        return {"hidden.weight": w1, "hidden.bias": b1, "out.weight": w2, "out.bias": b2}
+        return trained

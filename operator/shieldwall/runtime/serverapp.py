@@ -20,6 +20,7 @@ from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import train
 from shieldwall.runtime.federation.steward_client import StewardClient
+from shieldwall.runtime.federation.strategies import refusing, require_message_api
 from shieldwall.runtime.federation.wrapped import PolicyGrid
 from shieldwall.runtime.flower.references import load
 
@@ -71,7 +72,10 @@ def main(grid: Grid, context: Context) -> None:
     if policy.app.mode is Mode.MANAGED:
         train(engine, store, ManagedApp.load(policy.app))
     else:
-        load("serverApp", policy.app.server_app or "")(PolicyGrid(engine, store), context)
+        with refusing():
+            user = load("serverApp", policy.app.server_app or "")
+            require_message_api(user)
+            user(PolicyGrid(engine, store), context)
 
 
 app = ServerApp()

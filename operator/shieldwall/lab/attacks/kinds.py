@@ -55,16 +55,16 @@ class LabAttack(StrEnum):
     BACKDOOR = "backdoor"
     MODEL_REPLACEMENT = "model-replacement"
     MODEL_REPLACEMENT_FITTED = "model-replacement-fitted"
-    FREE_ZERO = "free-rider-zero"
-    FREE_NOISE = "free-rider-noise"
-    FREE_REPLAY = "free-rider-replay"
-    FREE_DELAYED = "free-rider-delayed"
-    FREE_COLLUDING = "free-rider-colluding"
-    FREE_STALE = "free-rider-stale"
+    FREE_ZERO = "free-zero"
+    FREE_NOISE = "free-noise"
+    FREE_REPLAY = "free-replay"
+    FREE_DELAYED = "free-delayed"
+    FREE_COLLUDING = "free-colluding"
+    FREE_STALE = "free-stale"
     NAN = "nan"
     INFINITY = "infinity"
     WRONG_SHAPE = "wrong-shape"
-    WRONG_ORDER = "wrong-order"
+    WRONG_NAMES = "wrong-names"
     INFLATED_EXAMPLES = "inflated-examples"
     UNSIGNED = "unsigned"
     ALTERED = "altered"
@@ -128,7 +128,7 @@ PLANS: Final[Mapping[LabAttack, Plan]] = MappingProxyType(
         LabAttack.NAN: _protocol("one number that is none"),
         LabAttack.INFINITY: _protocol("one number that is infinite"),
         LabAttack.WRONG_SHAPE: _protocol("arrays of another shape"),
-        LabAttack.WRONG_ORDER: _protocol("arrays in another order"),
+        LabAttack.WRONG_NAMES: _protocol("an array under another name"),
         LabAttack.INFLATED_EXAMPLES: Plan(
             Goal.PROTOCOL, "own update × −10, claimed for a trillion examples", untargeted.sign_flip
         ),
@@ -138,7 +138,5 @@ PLANS: Final[Mapping[LabAttack, Plan]] = MappingProxyType(
         LabAttack.IMPOSTOR: _protocol("in another client's name"),
     }
 )
-NEEDS_SIGNATURES: Final = frozenset(
-    {LabAttack.UNSIGNED, LabAttack.ALTERED, LabAttack.REPLAYED, LabAttack.IMPOSTOR}
-)
+NEEDS_SIGNATURES: Final = frozenset({LabAttack.UNSIGNED, LabAttack.ALTERED, LabAttack.REPLAYED, LabAttack.IMPOSTOR})
 """What only a signature stands against."""
