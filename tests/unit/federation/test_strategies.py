@@ -15,7 +15,7 @@ from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.federation.dtypes import as_sent_first
 from shieldwall.runtime.federation.strategies import REFUSED, UnsafeStrategyError, refusing, require_message_api
 from shieldwall.runtime.federation.wrapped import PolicyGrid
-from shieldwall.runtime.model import Schema
+from shieldwall.runtime.model import Schema, model_sha256
 
 TRAIN_ONLY = {"fraction_evaluate": 0.0, "min_evaluate_nodes": 0, "min_available_nodes": 5}
 AVERAGES = {
@@ -57,7 +57,8 @@ FIRST = {"weights": np.zeros((2, 3), np.float32), "scale": np.array(1.0, np.floa
 
 
 def as_torch_does(self, arrays):
-    """A local model keeps its own dtypes, whatever it is sent."""
+    """A local model keeps its own dtypes; what it is sent is what the round's digest is of."""
+    assert model_sha256(arrays) == self.facts.base_sha256
     moved = {name: np.asarray(arrays[name]) + self.step for name in ("weights", "scale")}
     return {
         **{name: np.asarray(value, np.float32) for name, value in moved.items()},
