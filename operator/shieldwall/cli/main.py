@@ -65,6 +65,16 @@ def run_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
     raise typer.Exit(run(options))
 
 
+def _list_attacks(wanted: bool) -> None:  # noqa: FBT001  # typer passes the flag
+    if wanted:
+        from shieldwall.cli.simulate import list_attacks  # loaded only when it runs
+
+        raise typer.Exit(list_attacks())
+
+
+ListAttacks: Final = typer.Option("--attacks", help="List the attacks and end.", callback=_list_attacks, is_eager=True)
+
+
 @app.command("simulate")
 def simulate_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
     file: TrainingFile,
@@ -91,14 +101,12 @@ def simulate_command(  # noqa: PLR0913, PLR0917  # each is an option of the comm
         Path | None,
         typer.Option("--report", metavar="FILE", help="Write a report with plots (HTML, and JSON beside it)."),
     ] = None,
-    attacks: Annotated[bool, typer.Option("--attacks", help="List the attacks and end.")] = False,  # noqa: FBT002  # a flag
+    attacks: Annotated[bool, ListAttacks] = False,  # noqa: ARG001, FBT002  # a flag, whose callback ends the command
     json: Annotated[bool, typer.Option("--json", help="The rows as JSON on standard output.")] = False,  # noqa: FBT002  # a flag
 ) -> None:
     """Try FILE's rule on attacks, in this process and in seconds: no pods, the same round code."""
-    from shieldwall.cli.simulate import SimulateOptions, list_attacks, simulate  # loaded only when it runs
+    from shieldwall.cli.simulate import SimulateOptions, simulate  # loaded only when it runs
 
-    if attacks:
-        raise typer.Exit(list_attacks())
     options = SimulateOptions(file, tuple(attack or ()), alpha, seeds, tuple(rule or ()), rounds, report, json=json)
     raise typer.Exit(simulate(options))
 

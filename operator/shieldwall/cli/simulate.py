@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import sys
+import tempfile
+from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -28,9 +30,11 @@ from shieldwall.lab.user_app import importable
 from shieldwall.local.attacks import InvalidAttackError, TooManyAttackersError
 from shieldwall.local.report import write_report
 from shieldwall.runtime.aggregation import UnsoundPolicyError
+from shieldwall.runtime.federation.strategies import UnsafeStrategyError
 from shieldwall.runtime.flower.references import ReferenceNotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from shieldwall.contract.policy import Rule
@@ -91,37 +95,49 @@ def _ordered(options: SimulateOptions) -> Simulation:
 def _run_and_show(simulation: Simulation, options: SimulateOptions) -> int:
     try:
         rows = _run(simulation, options)
-    except (ReferenceNotFoundError, NothingToPoisonError) as error:
-        where = "--attack: " if isinstance(error, NothingToPoisonError) else ""
-        return _unfit(f"{where}{error}")
+    except (ReferenceNotFoundError, NothingToPoisonError, UnsafeStrategyError) as error:
+        return _unfit(f"{_blamed(error)}{error}")
     except KeyboardInterrupt:
         console(stderr=True).print("interrupted")
         return ExitCode.INTERRUPTED
-    if options.report is not None:
-        files = write_report(outcomes(simulation, rows), options.report)
+    report = write_report(outcomes(simulation, rows), options.report).html if options.report is not None else None
     if options.json:
         sys.stdout.write(json.dumps(as_json(simulation, rows), indent=1, ensure_ascii=False) + "\n")
     else:
-        screen = console()
-        screen.print(_title(simulation), style="bold")
-        screen.print(result_table(rows))
-        screen.print(
-            "in percent: accuracy at the end, points lost to the attackers, what their trigger obtained;", style="dim"
-        )
-        screen.print("out: replies that the checks or the rule left out, of all", style="dim")
-        for row in rows:
-            for trial in row.trials:
-                if trial.message:
-                    screen.print(printable(f"{row.label}: did not finish: {trial.message}"), style="yellow")
-                    break
-        if options.report is not None:
-            screen.print(f"report: {files.html}")
+        _show(simulation, rows, report)
     held = all(not trial.message for row in rows if row.defence.protected for trial in row.trials)
     return ExitCode.DONE if held else ExitCode.FAILED
 
 
+def _blamed(error: Exception) -> str:
+    """What has to change, where the error does not say it itself."""
+    match error:
+        case NothingToPoisonError():
+            return "--attack: "
+        case UnsafeStrategyError():
+            return "spec.app.serverApp: "
+        case _:
+            return ""
+
+
+def _show(simulation: Simulation, rows: Sequence[Row], report: Path | None) -> None:
+    screen = console()
+    screen.print(_title(simulation), style="bold")
+    screen.print(result_table(rows))
+    screen.print("percent; lost: points of accuracy; success: of the trigger; out: replies left out", style="dim")
+    for row in rows:
+        failed = next((trial.message for trial in row.trials if trial.message), None)
+        if failed is not None:
+            screen.print(printable(f"{row.label}: did not finish: {failed}"), style="yellow")
+    if report is not None:
+        screen.print(f"report: {report}")
+
+
 def _run(simulation: Simulation, options: SimulateOptions) -> list[Row]:
-    with importable(options.file.resolve().parent):
+    app = options.file.resolve().parent
+    # What the user's code prints is not the result; where it writes files is not here.
+    elsewhere = tempfile.TemporaryDirectory(prefix="shieldwall-app-")
+    with elsewhere as directory, importable(app), chdir(directory), redirect_stdout(sys.stderr):
         if options.json:
             return list(simulation.run(datetime.now(UTC), lambda _: None))
         with Waiting(console(stderr=True)) as waiting:

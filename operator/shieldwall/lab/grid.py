@@ -184,7 +184,7 @@ class LabGrid:
 
     def _rule(self, rows: Matrix) -> Vector:
         try:
-            return aggregate(Updates.of(rows), self.aggregation).delta.astype(np.float64)
+            return aggregate(Updates.of(list(rows)), self.aggregation).delta.astype(np.float64)
         except TooFewUpdatesError:
             mean: Vector = rows.mean(axis=0)
             return mean

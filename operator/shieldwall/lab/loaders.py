@@ -150,13 +150,14 @@ class AppCopy:
     loaders: Loaders
     _modules: dict[str, Any] = field(default_factory=dict)
 
-    def load(self, field_: str, reference: str) -> Callable[..., Any]:
-        """What ``reference`` names, in this copy; raises as shieldwall.runtime.flower.references.load."""
+    def load(self, field_: str, reference: str, check: Callable[[object], None] = lambda _: None) -> Callable[..., Any]:
+        """What ``reference`` names, in this copy; raises as shieldwall.runtime.flower.references.load and ``check``."""
         from shieldwall.runtime.flower.references import load  # beside its only use
 
         package = reference.partition(":")[0].partition(".")[0]
         with self._entered(package):
             found = load(field_, reference)
+        check(found)
 
         def call(*arguments: Any) -> Any:  # noqa: ANN401  # whatever the user's function takes and gives
             with self._entered(package):

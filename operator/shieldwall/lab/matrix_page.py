@@ -21,7 +21,6 @@ HELD: Final = 3.0
 _DEFAULTS: Final = (f"NearestNeighborMixing + {Rule.FED_TRIMMED_AVG}", Rule.FED_TRIMMED_AVG.value)
 """The default rule: the first of these that was measured."""
 _CLAIMED: Final = ALPHAS[:2]
-_NUMBER_OF_LIARS: Final = f"{LIARS} of {CLIENTS}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,7 @@ def page(
 
 def _head(facts: Facts, defences: Sequence[Defence]) -> str:
     f = ", ".join(f"{each.name} {each.policy.byzantine}" for each in defences if 0 < each.policy.byzantine < LIARS)
-    less = (
-        f" Where the theorem holds at n = {CLIENTS} for a smaller f only, the rule ran with that f: {f}." if f else ""
-    )
+    less = f" Where the theorem holds at n = {CLIENTS} for a smaller f only, that f was used: {f}." if f else ""
     none = f" No f ≥ 1 fits {', '.join(facts.refused)}." if facts.refused else ""
     return f"""# Attacks and rules
 
@@ -102,10 +99,12 @@ Generated; do not edit. Made by
 $ {facts.command}
 ```
 
-{_NUMBER_OF_LIARS} clients attack, all with one attack, knowing every honest update of the round and the rule. {ROUNDS} rounds by the
-pods' own round code (`shieldwall.lab` puts a Grid in one process around it), a network of one hidden layer, {facts.seeds} seed{"s" if facts.seeds > 1 else ""};
-means over seeds, in percent. Data are shared out by a Dirichlet distribution: α = ∞ is an even mix, 0.1 leaves a client
-two or three classes.{less}{none} The trials took {facts.seconds / 60:.0f} minutes in all, and {facts.peak_mebibytes:.0f} MiB at most."""
+{LIARS} of {CLIENTS} clients attack, all with one attack, knowing every honest update of the round and the rule.
+{ROUNDS} rounds by the pods' own round code (`shieldwall.lab` puts a Grid in one process around it), a network of one
+hidden layer; means over {facts.seeds} seeds, in percent. Data are shared out by a Dirichlet distribution: α = ∞ is an
+even mix, 0.1 leaves a client two or three classes.{less}{none}
+
+The trials took {facts.seconds / 60:.0f} minutes in all, and {facts.peak_mebibytes:.0f} MiB at most."""
 
 
 def _default(tables: Mapping[tuple[str, float], Table], names: Sequence[str]) -> str:
@@ -133,11 +132,11 @@ def _default(tables: Mapping[tuple[str, float], Table], names: Sequence[str]) ->
 What theory says: where clients' data differ, honest updates differ too, and a lie within their spread cannot be told
 from a client with other data. Every rule, whatever it does, is off by at least a constant times f/n·ζ², ζ² being the
 variance between honest clients (Karimireddy 2022, arXiv:2006.09365, Theorem III; Allouah 2023, arXiv:2302.01772,
-Proposition 1), and f/n is {LIARS / CLIENTS:g} here. At α = ∞ ζ² is only what different samples of one mix leave, which outweighs the
-mean update late in training; at 0.5 it does so from the start. So no rule can promise three points against `ipm-adaptive`
-or `alie-adaptive`, which try on the rule itself which lie moves it farthest. They need every honest update before they
-lie, which nobody outside a laboratory has; what a rule loses beyond the bound is its own, and the tables below say which
-rule loses least."""
+Proposition 1), and f/n is {LIARS / CLIENTS:g} here. At α = ∞ ζ² is only what different samples of one mix leave, which
+outweighs the mean update late in training; at 0.5 it does so from the start. So no rule can promise three points
+against `ipm-adaptive` or `alie-adaptive`, which try on the rule itself which lie moves it farthest. They need every
+honest update before they lie, which nobody outside a laboratory has. What a rule loses beyond the bound is its own;
+the tables below say which loses least."""
 
 
 def _summaries(tables: Mapping[tuple[str, float], Table], names: Sequence[str]) -> str:
@@ -176,11 +175,15 @@ def _matrix(table: Table, defences: Sequence[Defence], task: str, alpha: float) 
             "|---|" + "--:|" * len(group),
             _line("no attack", [table.accuracy(None, each.name) for each in group]),
         ]
-        for goal in Goal:
-            for attack in table.attacks(goal):
-                lines.append(_line(attack, [table.accuracy(attack, each.name) for each in group]))
-        for attack in table.attacks(Goal.TARGETED):
-            lines.append(_line(f"*success of {attack}*", [table.success(attack, each.name) for each in group]))
+        lines += [
+            _line(attack, [table.accuracy(attack, each.name) for each in group])
+            for goal in Goal
+            for attack in table.attacks(goal)
+        ]
+        lines += [
+            _line(f"*success of {attack}*", [table.success(attack, each.name) for each in group])
+            for attack in table.attacks(Goal.TARGETED)
+        ]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
 

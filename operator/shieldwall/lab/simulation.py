@@ -166,7 +166,7 @@ class Simulation:
     def defences(self) -> list[Defence]:
         """No protection, then the training's rule or those asked for; raises UnsoundPolicyError."""
         own = self._policy()
-        bare = Defence("no protection", unprotected_policy(own), protected=False)
+        bare = Defence("unprotected", unprotected_policy(own), protected=False)
         policies = [own] if not self.rules else [with_rule(own, rule) for rule in self.rules]
         return [bare, *(Defence(policy.aggregation.rule.value, policy, protected=True) for policy in policies)]
 

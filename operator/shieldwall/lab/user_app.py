@@ -26,6 +26,7 @@ from shieldwall.lab.loaders import (
 from shieldwall.lab.roster import poisoned
 from shieldwall.lab.run import SUCCESS
 from shieldwall.runtime.federation.app import ManagedApp
+from shieldwall.runtime.federation.strategies import refusing, require_message_api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -78,8 +79,8 @@ class UserApp:
         if policy.app.mode is Mode.MANAGED:
             trial = laboratory.managed(policy, self._managed(policy, poison), cohort, attackers, seed)
         else:
-            server = self._clean.load("serverApp", policy.app.server_app or "")
-            with _quiet_flower():
+            with refusing(), _quiet_flower():
+                server = self._clean.load("serverApp", policy.app.server_app or "", require_message_api)
                 trial = laboratory.wrapped(policy, server, cohort, attackers, seed)
         for kind in poison.values():
             if not self._turned[kind].loaders.used:

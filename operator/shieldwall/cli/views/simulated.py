@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 def result_table(rows: Sequence[Row]) -> Table:
     """One line for each defence under each attack; in percent, and points lost against the same without attackers."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("attackers")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("attackers", overflow="fold")
     table.add_column("rule", no_wrap=True)
-    for name in ("accuracy", "lost", "success", "liars out", "others out", "time"):
+    for name in ("accuracy", "lost", "success", "liars out", "rest out", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     calm = {row.defence.label: row.accuracy for row in rows if not row.bands}
     for row in rows:
@@ -33,7 +33,7 @@ def result_table(rows: Sequence[Row]) -> Table:
             "–" if row.success is None else f"{100 * row.success:.1f}",
             _out(row, attackers=True) if row.bands else "–",
             _out(row, attackers=False),
-            f"{row.seconds:.1f} s",
+            f"{row.seconds:.1f}s",
         )
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -21,14 +22,14 @@ IPM_FACTORS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 def min_max(view: View) -> Lies:
     """As far from the mean as the two honest updates that are farthest apart are from each other.
 
-    Sends mean − γ·spread with the largest γ for which max_i ‖lie − u_i‖ ≤ max_ij ‖u_i − u_j‖.
+    Sends mean − g·spread with the largest g for which max_i ‖lie − u_i‖ ≤ max_ij ‖u_i − u_j‖.
     Source: Shejwalkar and Houmansadr 2021, "Manipulating the Byzantine" (NDSS), section IV, inverse-std direction.
     """
     away = -view.spread
     centred = view.honest - view.mean
     own = np.einsum("ij,ij->i", centred, centred)
     bound = float(_squared_distances(centred).max())
-    # ‖c + γp‖² ≤ bound for each client, with c = mean − u_i: the smallest positive root counts.
+    # ‖c + gp‖² ≤ bound for each client, with c = mean − u_i: the smallest positive root counts.
     along, squared = -(centred @ away), float(away @ away)
     gamma = min((_largest(squared, 2 * b, c - bound) for b, c in zip(along, own, strict=True)), default=0.0)
     return Lies(view.all_send(view.mean + gamma * away))
@@ -79,7 +80,7 @@ def _squared_distances(rows: Matrix) -> Matrix:
 
 
 def _largest(a: float, b: float, c: float) -> float:
-    """The largest γ ≥ 0 with a·γ² + b·γ + c ≤ 0, for a ≥ 0 and c ≤ 0; 0 when no γ changes anything."""
+    """The largest g ≥ 0 with a·g² + b·g + c ≤ 0, for a ≥ 0 and c ≤ 0; 0 when no g changes anything."""
     if a <= 0:
         return 0.0
-    return max((-b + np.sqrt(max(b * b - 4 * a * c, 0.0))) / (2 * a), 0.0)
+    return max((-b + math.sqrt(max(b * b - 4 * a * c, 0.0))) / (2 * a), 0.0)

@@ -6,7 +6,8 @@ sends is brought back to the dtypes of the first model of the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,15 +29,23 @@ def as_sent_first(arrays: Mapping[str, Array], first: Schema) -> dict[str, Array
     return {name: _cast(array, np.dtype(specs[name].dtype)) for name, array in arrays.items()}
 
 
-def _cast(array: Array, dtype: np.dtype[np.generic]) -> Array:
+def _cast(array: Array, dtype: np.dtype[Any]) -> Array:
     if array.dtype == dtype:
         return array
-    if dtype.kind in "iub":
-        limits = np.iinfo(dtype) if dtype.kind != "b" else None
-        low, high = (limits.min, limits.max) if limits is not None else (0, 1)
-        numbers = np.nan_to_num(np.rint(array.astype(np.float64)), nan=0.0)
-        # The largest float64 below 2⁶³ is the largest that int64 can hold.
-        top = np.nextafter(float(high) + 1.0, 0.0) if float(high) > high else float(high)
-        return np.clip(numbers, float(low), top).astype(dtype)
-    with np.errstate(over="ignore"):
-        return array.astype(dtype)
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            cast: Array = array.astype(dtype)
+            return cast
+    low, high = _range(dtype)
+    rounded = np.nan_to_num(np.rint(array.astype(np.float64)), nan=0.0)
+    counted: Array = np.clip(rounded, low, high).astype(dtype)
+    return counted
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[float, float]:
+    """The least and greatest float64 that an integer or boolean dtype can hold: for int64 the one below 2⁶³."""
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    limits = np.iinfo(dtype)
+    high = float(limits.max)
+    return float(limits.min), high if high <= limits.max else math.nextafter(high, 0.0)

@@ -3,7 +3,8 @@
 Train replies go through the same court and rule as in a managed training. The strategy is then handed one reply for
 each admitted client, and all of them carry the policy's aggregate with equal weights: whatever it averages, it gets
 the aggregate. Metrics are held within what honest clients claim (``claims``), and strategies that need each client's
-own update are refused (``strategies``). Replies that were refused reach it as Flower's own error replies, which strategies leave out.
+own update are refused (``strategies``). Replies that were refused reach it as Flower's own error replies, which
+strategies leave out.
 """
 
 from __future__ import annotations
