@@ -87,7 +87,7 @@ def _ordered(options: SimulateOptions) -> Simulation:
     if options.report is not None:
         require_report("--report", options.report)
     attacks = parse_bands(options.attacks, training.spec.aggregation.tolerated)
-    simulation = Simulation(training, attacks, options.rules, options.alpha, options.seeds)
+    simulation = Simulation(training, attacks, options.rules, options.alpha, options.seeds, options.rounds)
     simulation.check()
     return simulation
 

@@ -64,7 +64,7 @@ class Defence:
 class Result(BaseModel):
     """One trial."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     task: str
     alpha: float

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 ALPHA: Final = "alpha"
 """The key of the app's config by which it shares its data out."""
+ROUNDS: Final = "num-server-rounds"
+"""Flower's customary key for how many rounds a ServerApp runs."""
 SEED: Final = "seed"
 INFINITE: Final = 1e6
 """Stands for α = ∞: configurations travel as text, and no Dirichlet draw takes infinity."""
@@ -143,6 +145,8 @@ class Simulation:
     """Instead of the training's own."""
     alpha: float | None
     seeds: int
+    rounds: int | None = None
+    """Instead of what the training says, which a wrapped app reads from its own config."""
 
     def check(self) -> None:
         """Raise UnfitTrainingError, UnsoundPolicyError or TooManyAttackersError before anything is run."""
@@ -153,6 +157,8 @@ class Simulation:
             raise UnfitTrainingError(
                 "--alpha", f"spec.app.config has no {ALPHA}: the app does not say that it knows it"
             )
+        if self.rounds is not None and app.server_app is not None and ROUNDS not in app.config:
+            raise UnfitTrainingError("--rounds", f"spec.app.config has no {ROUNDS}: the app's ServerApp says how many")
         clients = [client.name for client in self.training.spec.clients]
         for bands in self.attacks:
             assign(clients, bands)
@@ -173,8 +179,12 @@ class Simulation:
     def _policy(self) -> RuntimePolicy:
         keys = {client.name: public_key(client.name) for client in self.training.spec.clients}
         policy = runtime_policy(self.training, local_settings(), keys)
-        alpha = {} if self.alpha is None else {ALPHA: min(self.alpha, INFINITE)}
-        return _configured(policy, alpha)
+        own: dict[str, ConfigValue] = {}
+        if self.alpha is not None:
+            own[ALPHA] = min(self.alpha, INFINITE)
+        if self.rounds is not None and self.training.spec.app.server_app is not None:
+            own[ROUNDS] = self.rounds
+        return _configured(policy, own)
 
     def run(self, now: datetime, tell: Callable[[str], None]) -> Iterator[Row]:
         """Each row as soon as it is there; raises what ``check``, the user's modules and NothingToPoisonError do."""

@@ -47,7 +47,7 @@ def colluding(view: View) -> Lies:
 
 
 def stale(view: View) -> Lies:
-    """The update of their first round, for ever: they trained once."""
+    """The update of their first round, for ever: they trained once. After Fraboni 2021 (arXiv:2006.11901)."""
     first = view.state.get("first")
     sent = view.own if first is None or first.shape != view.own.shape else first
     return Lies(sent, {"first": sent})
