@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from copy import copy
+from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class AppCohort:
     def _one(self, each: Asked) -> Message:
         question = each.message
         # Over the network everybody gets a message of its own; here the records of all are the same objects.
-        question.content = RecordDict({name: copy(record) for name, record in question.content.items()})
+        question.content = RecordDict({name: deepcopy(record) for name, record in question.content.items()})
         app = self.apps[self.poison.get(each.member.name)]
         try:
             check_model(question, each.facts)

@@ -72,10 +72,15 @@ def main(grid: Grid, context: Context) -> None:
     if policy.app.mode is Mode.MANAGED:
         train(engine, store, ManagedApp.load(policy.app))
     else:
-        with refusing():
-            user = load("serverApp", policy.app.server_app or "")
-            require_message_api(user)
-            user(PolicyGrid(engine, store), context)
+        serve(policy.app.server_app or "", PolicyGrid(engine, store), context)
+
+
+def serve(reference: str, grid: Grid, context: Context) -> None:
+    """Run the user's own ServerApp; raises ReferenceNotFoundError, UnsafeStrategyError, or what the app raises."""
+    with refusing():  # a strategy may be made while the module is imported
+        user = load("serverApp", reference)
+        require_message_api(user)
+        user(grid, context)
 
 
 app = ServerApp()

@@ -16,6 +16,7 @@ from shieldwall.runtime.federation.dtypes import as_sent_first
 from shieldwall.runtime.federation.strategies import REFUSED, UnsafeStrategyError, refusing, require_message_api
 from shieldwall.runtime.federation.wrapped import PolicyGrid
 from shieldwall.runtime.model import Schema, model_sha256
+from shieldwall.runtime.serverapp import serve
 
 TRAIN_ONLY = {"fraction_evaluate": 0.0, "min_evaluate_nodes": 0, "min_available_nodes": 5}
 AVERAGES = {
@@ -138,6 +139,25 @@ def test_a_server_app_of_the_older_api_is_refused():
     with pytest.raises(UnsafeStrategyError, match="in a round of its own"):
         require_message_api(ServerApp(server_fn=lambda _: None))
     require_message_api(ServerApp())
+
+
+@pytest.mark.parametrize(
+    ("place", "error"),
+    [
+        ("strategy = QFedAvg(0.1)\napp = ServerApp()\n@app.main()\ndef main(grid, context): pass", UnsafeStrategyError),
+        ("app = ServerApp()\n@app.main()\ndef main(grid, context): QFedAvg(0.1)", UnsafeStrategyError),
+        ("app = ServerApp(server_fn=lambda context: None)", UnsafeStrategyError),
+        ("app = ServerApp()\n@app.main()\ndef main(grid, context): raise KeyError(grid)", KeyError),
+    ],
+)
+def test_the_aggregator_runs_the_users_app_so_that_these_are_refused(tmp_path, monkeypatch, place, error):
+    name = f"user_{abs(hash(place))}"
+    imports = "from flwr.serverapp import ServerApp\nfrom flwr.serverapp.strategy import QFedAvg\n"
+    (tmp_path / f"{name}.py").write_text(imports + place)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(error):
+        serve(f"{name}:app", "the grid", None)
+    assert isinstance(strategy.QFedAvg(0.1), strategy.QFedAvg)
 
 
 @pytest.mark.parametrize("claim", [{"num-examples": 1, "share": -4.0}, {"num-examples": 1, "share": 1e300}])

@@ -19,7 +19,7 @@ def laboratory():
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def now():
     return NOW
 
@@ -30,7 +30,7 @@ def examples():
     return EXAMPLES
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def training(examples):
     """An example's training with so many rounds."""
     return lambda name, rounds: read_training(examples / name / "training.yaml", rounds)

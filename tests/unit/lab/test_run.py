@@ -130,3 +130,10 @@ def test_too_few_honest_replies_end_the_training_with_the_reason(laboratory):
     found = trial(laboratory, aggregation=strict)
     assert found.model is None
     assert "norm" in found.message
+
+
+def test_colluding_attackers_remember_from_round_to_round(laboratory):
+    found = trial(laboratory, LabAttack.FREE_STALE, rounds=3)
+    norms = [[reply.norm for reply in record.replies if reply.client in NAMES[-LIARS:]] for record in found.records]
+    np.testing.assert_allclose(norms[1], norms[0], rtol=1e-3)
+    np.testing.assert_allclose(norms[2], norms[0], rtol=1e-3)

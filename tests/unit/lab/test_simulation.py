@@ -1,6 +1,7 @@
 """Trainings of users, from their files, simulated."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -30,18 +31,8 @@ BACKDOOR = bands(("model-replacement", 2))
 
 
 @pytest.fixture(scope="module")
-def digits_rows(examples, laboratory_free_now):
-    from shieldwall.cli.training_file import read_training
-
-    training = read_training(examples / "digits" / "training.yaml", 5)
-    return rows(Simulation(training, [FLIP, BACKDOOR], [], None, 1), laboratory_free_now)
-
-
-@pytest.fixture(scope="module")
-def laboratory_free_now():
-    from datetime import UTC, datetime
-
-    return datetime(2026, 1, 1, tzinfo=UTC)
+def digits_rows(training, now):
+    return rows(Simulation(training("digits", 5), [FLIP, BACKDOOR], [], None, 1), now)
 
 
 def test_the_users_own_app_is_run_with_and_without_defence_and_attack(digits_rows):
@@ -106,6 +97,13 @@ def test_a_wrapped_app_is_simulated_with_its_own_server_app(training, now):
     assert all(record.metrics["accuracy"] > 0.8 for record in records)
 
 
+def test_an_app_that_draws_from_the_global_generators_can_be_repeated_exactly(training, now):
+    order = Simulation(training("quickstart", 2), [], [Rule.FED_AVG], None, 2)
+    models = [[trial.model.sha256 for row in rows(order, now).values() for trial in row.trials] for _ in range(2)]
+    assert models[0] == models[1]
+    assert len(set(models[0])) > 1
+
+
 def test_a_wrapped_app_runs_as_many_rounds_as_are_asked_for(training, now):
     found = rows(Simulation(training("quickstart", 3), [], [], None, 1, rounds=1), now)
     assert [len(trial.records) for trial in found["FedMedian", ()].trials] == [1]
@@ -136,9 +134,7 @@ def test_a_training_without_a_measure_is_refused_by_its_field(training):
 
 
 def _with(training, spec):
-    from dataclasses import is_dataclass, replace
-
-    return replace(training, spec=spec) if is_dataclass(training) else training.model_copy(update={"spec": spec})
+    return replace(training, spec=spec)
 
 
 @pytest.mark.parametrize(
