@@ -115,11 +115,13 @@ class Laboratory:
             log=_silent,
             inbox=lambda _, __: nullcontext(grid),
         )
-        store, started, message = MemoryStore(), time.perf_counter(), ""
-        try:
-            rounds(engine, cast("CheckpointStore", store))  # as above
-        except RoundNotReachedError as error:
-            message = str(error)
+        started, message = time.perf_counter(), ""
+        with tempfile.TemporaryDirectory(dir=self.directory) as directory:
+            store = MemoryStore(Path(directory))
+            try:
+                rounds(engine, cast("CheckpointStore", store))  # as above
+            except RoundNotReachedError as error:
+                message = str(error)
         release = store.latest()
         return Trial(
             store.records,

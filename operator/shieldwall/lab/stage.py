@@ -11,6 +11,8 @@ from shieldwall.contract.records import RoundGrant
 from shieldwall.runtime.checkpoint import Release
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from shieldwall.contract.records import OpenRound, RoundRecord
     from shieldwall.runtime.model import Model
 
@@ -51,6 +53,8 @@ class LabSteward:
 class MemoryStore:
     """Releases in memory: what CheckpointStore keeps on disk."""
 
+    directory: Path
+    """Empty, for what else a round keeps."""
     _release: Release | None = None
     _records: tuple[RoundRecord, ...] = ()
 
