@@ -27,7 +27,7 @@ from shieldwall.lab.grid import public_key
 from shieldwall.lab.partition import dirichlet
 from shieldwall.lab.roster import poisoned
 from shieldwall.lab.run import SUCCESS
-from shieldwall.lab.simulation import last
+from shieldwall.lab.simulation import last, rule_name
 from shieldwall.lab.tasks import TASKS, BatchCohort, app_of
 from shieldwall.runtime.aggregation import UnsoundPolicyError, required_replies
 
@@ -58,7 +58,7 @@ class Defence:
     @property
     def name(self) -> str:
         """As in a training's file."""
-        return f"{self.before} + {self.policy.rule}" if self.before else self.policy.rule.value
+        return rule_name(self.policy)
 
 
 class Result(BaseModel):

@@ -174,7 +174,7 @@ class Simulation:
         own = self._policy()
         bare = Defence("unprotected", unprotected_policy(own), protected=False)
         policies = [own] if not self.rules else [with_rule(own, rule) for rule in self.rules]
-        return [bare, *(Defence(policy.aggregation.rule.value, policy, protected=True) for policy in policies)]
+        return [bare, *(Defence(rule_name(policy.aggregation), policy, protected=True) for policy in policies)]
 
     def _policy(self) -> RuntimePolicy:
         keys = {client.name: public_key(client.name) for client in self.training.spec.clients}
@@ -205,17 +205,21 @@ class Simulation:
 
 
 def with_rule(policy: RuntimePolicy, rule: Rule) -> RuntimePolicy:
-    """The same policy with another rule, tuned to the same f where the rule can; raises UnsoundPolicyError."""
+    """The same policy with another rule, for the same f where the rule tolerates any; raises UnsoundPolicyError."""
     own = policy.aggregation
     if rule is own.rule:
         return policy
-    fresh = AggregationPolicy(rule=rule, byzantine=own.byzantine, max_norm=own.max_norm, reject_norm=own.reject_norm)
-    try:
-        required_replies(fresh)
-    except UnsoundPolicyError:
-        fresh = fresh.model_copy(update={"byzantine": 0})
-        required_replies(fresh)
+    fresh = own.model_copy(update={"rule": rule, "beta": None, "select": None})
+    if rule is Rule.FED_AVG:
+        fresh = AggregationPolicy(rule=rule, max_norm=own.max_norm, reject_norm=own.reject_norm)
+    required_replies(fresh)
     return policy.model_copy(update={"aggregation": fresh})
+
+
+def rule_name(policy: AggregationPolicy) -> str:
+    """The rule, and what goes before it where the policy has such a field."""
+    before = policy.model_dump(mode="json").get("pre_aggregation")
+    return f"{before} + {policy.rule}" if before else policy.rule.value
 
 
 def _configured(policy: RuntimePolicy, config: Mapping[str, ConfigValue]) -> RuntimePolicy:

@@ -98,8 +98,8 @@ BEHAVIOURS = {
 
 @pytest.fixture
 def crowd(world, tmp_path):
-    """Ten clients: nine honest, and the last as it is said."""
-    bigger = type(world)(tmp_path, 10)
+    """Eleven clients: ten honest, and the last as it is said."""
+    bigger = type(world)(tmp_path, 11)
     for client in bigger.clients:
         client.train = MethodType(honest, client)
     return bigger
@@ -108,7 +108,7 @@ def crowd(world, tmp_path):
 def run(crowd, directory, rule, rounds=ROUNDS):
     policy = AggregationPolicy(rule=rule, byzantine=1, max_norm=1e6)
     store = CheckpointStore(directory)
-    number = crowd.policy.rounds.model_copy(update={"count": rounds, "min_replies": 9})
+    number = crowd.policy.rounds.model_copy(update={"count": rounds, "min_replies": 10})
     train(crowd.engine(aggregation=policy, rounds=number), store, ManagedApp(lambda _: dict(BASE), None, {}))
     return store.latest().model.arrays
 
