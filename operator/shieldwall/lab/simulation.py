@@ -17,7 +17,7 @@ from shieldwall.lab.user_app import UserApp
 from shieldwall.local.baseline import unprotected_policy
 from shieldwall.local.planner import local_settings
 from shieldwall.local.standing import Standing, standing_of
-from shieldwall.runtime.aggregation import UnsoundPolicyError, required_replies
+from shieldwall.runtime.aggregation import required_replies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
