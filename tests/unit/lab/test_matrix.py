@@ -85,9 +85,18 @@ def test_a_default_that_does_not_hold_is_said_not_to_and_why():
     found, made = results(3.1)
     text = page(made, found, {}, FACTS)
     assert "**It does not hold for these:**" in text
-    assert "| digits | 0.5 | alie | 90.0 | 86.9 | 3.1 |" in text
+    assert "| digits | 0.5 | alie | 90.0 | 86.9 | 3.1 | none |" in text
     assert "| digits | 0.1 | alie | 90.0" not in text
     assert "arXiv:2006.09365" in text
+
+
+def test_a_rule_that_held_where_the_default_did_not_is_named():
+    found, made = results(3.1)
+    better = [
+        each.model_copy(update={"accuracy": 0.9}) if (each.attack, each.defence) == ("alie", "Krum") else each
+        for each in made
+    ]
+    assert "| digits | 0.5 | alie | 90.0 | 86.9 | 3.1 | Krum |" in page(better, found, {}, FACTS)
 
 
 def test_a_training_that_broke_down_counts_as_nothing_learnt():
