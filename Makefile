@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test lint unit slow long bench lock generate format e2e cluster-up cluster-down clean
+.PHONY: help setup tools demo test lint unit slow long bench matrix lock generate format e2e cluster-up cluster-down clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -48,6 +48,9 @@ bench: setup tools ## Benchmarks, as ratios against peers in one run
 	$(BIN)/python benchmarks/aggregation.py
 	$(BIN)/python benchmarks/round_time.py
 	$(BIN)/python benchmarks/operator_scale.py
+
+matrix: setup ## Every attack against every rule (an hour or two of one core); writes docs/attack-matrix.md
+	$(BIN)/python benchmarks/attack_matrix.py
 
 generate: setup ## Write the generated files (CRD, and the chart's copy of it)
 	$(BIN)/python -m shieldwall.control.api.crd crds/shieldwall.dev_federatedtrainings.yaml

@@ -6,6 +6,7 @@ from sklearn.datasets import load_digits
 HIDDEN = 64
 HELD_OUT = 397  # images that no client ever trains on
 SMALLEST_PARTITION = 40
+DRAWS = 10  # of a partition, until nobody has too little
 SPLIT_SEED = 1  # everybody splits the images alike
 
 
@@ -19,7 +20,8 @@ def load_images():
 def partition(labels, num_partitions, alpha):
     """Indices of each client's images: every digit is shared out by its own draw from a Dirichlet distribution."""
     rng = np.random.default_rng(SPLIT_SEED)
-    while True:
+    smallest = min(SMALLEST_PARTITION, len(labels) // num_partitions)
+    for _ in range(DRAWS):
         parts = [[] for _ in range(num_partitions)]
         for digit in range(10):
             indices = rng.permutation(np.flatnonzero(labels == digit))
@@ -27,8 +29,12 @@ def partition(labels, num_partitions, alpha):
             cuts = (np.cumsum(shares)[:-1] * len(indices)).astype(int)
             for part, own in zip(parts, np.split(indices, cuts), strict=True):
                 part.extend(own)
-        if min(len(part) for part in parts) >= SMALLEST_PARTITION:
-            return [rng.permutation(part) for part in parts]
+        if min(len(part) for part in parts) >= smallest:
+            break
+    for part in parts:  # a small alpha leaves some with next to nothing, draw after draw
+        while len(part) < smallest:
+            part.append(max(parts, key=len).pop())
+    return [rng.permutation(part) for part in parts]
 
 
 def load_data(partition_id, num_partitions, alpha):

@@ -13,6 +13,7 @@ from shieldwall.cli.exit_codes import ExitCode
 from shieldwall.cli.terminal import console
 from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, validate
+from shieldwall.contract.policy import Rule
 from shieldwall.local.attackers import AttackKind
 
 _PLUGIN: Final = "kubectl-shieldwall"
@@ -62,6 +63,52 @@ def run_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
 
     options = RunOptions(file, tuple(attack or ()), keep, report, rounds, json=json)
     raise typer.Exit(run(options))
+
+
+def _list_attacks(wanted: bool) -> None:  # noqa: FBT001  # typer passes the flag
+    if wanted:
+        from shieldwall.cli.simulate import list_attacks  # loaded only when it runs
+
+        raise typer.Exit(list_attacks())
+
+
+ListAttacks: Final = typer.Option("--attacks", help="List the attacks and end.", callback=_list_attacks, is_eager=True)
+
+
+@app.command("simulate")
+def simulate_command(  # noqa: PLR0913, PLR0917  # each is an option of the command
+    file: TrainingFile,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attack",
+            metavar="KIND[:N]",
+            help="Let N of the last clients attack, by default as many as the policy tolerates; given again, all at"
+            " once. The kinds are listed by --attacks; all stands for each alone.",
+        ),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", metavar="A", help="Skew of the clients' data, as spec.app.config.alpha; inf for none."),
+    ] = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, max=1000, help="Trials of each row.")] = 1,
+    rule: Annotated[
+        list[Rule] | None,
+        typer.Option("--rule", metavar="RULE", help=f"Instead of the training's own: {', '.join(Rule)}."),
+    ] = None,
+    rounds: Rounds = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Write a report with plots (HTML, and JSON beside it)."),
+    ] = None,
+    attacks: Annotated[bool, ListAttacks] = False,  # noqa: ARG001, FBT002  # a flag, whose callback ends the command
+    json: Annotated[bool, typer.Option("--json", help="The rows as JSON on standard output.")] = False,  # noqa: FBT002  # a flag
+) -> None:
+    """Try FILE's rule on attacks, in this process and in seconds: no pods, the same round code."""
+    from shieldwall.cli.simulate import SimulateOptions, simulate  # loaded only when it runs
+
+    options = SimulateOptions(file, tuple(attack or ()), alpha, seeds, tuple(rule or ()), rounds, report, json=json)
+    raise typer.Exit(simulate(options))
 
 
 @app.command("plan")

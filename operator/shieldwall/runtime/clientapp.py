@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
     from flwr.app import Context, Message
 
+    from shieldwall.runtime.attestation.manifest import Manifest
+    from shieldwall.runtime.attestation.sign import Attestation
+
 
 class UnsolicitedMessageError(ValueError):
     """A message does not come from a round of Shieldwall, or not with the model that it names."""
@@ -50,12 +53,21 @@ class SealingClientApp(ClientApp):
 
     def seal(self, reply: Message, facts: RoundFacts, node_id: int) -> None:
         """Pack the reply's arrays and add the signature over everything that it carries."""
-        reply.content.pop(SEAL_KEY, None)
-        for name, arrays in reply.content.array_records.items():
-            reply.content[name] = pack(arrays)
-        manifest = manifest_of(reply.content, facts, node_id, reply.metadata.reply_to_message_id)
-        attestation = SignerClient(Paths.of_this_container().signer_socket).sign(manifest)
-        reply.content[SEAL_KEY] = ConfigRecord(dict(attestation.to_record()))
+        seal(reply, facts, node_id, SignerClient(Paths.of_this_container().signer_socket).sign)
+
+
+def seal(reply: Message, facts: RoundFacts, node_id: int, sign: Callable[[Manifest], Attestation]) -> None:
+    """Pack the reply's arrays and add what ``sign`` says of everything that it carries; raises what ``sign`` does."""
+    pack_arrays(reply)
+    manifest = manifest_of(reply.content, facts, node_id, reply.metadata.reply_to_message_id)
+    reply.content[SEAL_KEY] = ConfigRecord(dict(sign(manifest).to_record()))
+
+
+def pack_arrays(reply: Message) -> None:
+    """Put the reply's arrays into one, and take away a seal that the user's app may have made."""
+    reply.content.pop(SEAL_KEY, None)
+    for name, arrays in reply.content.array_records.items():
+        reply.content[name] = pack(arrays)
 
 
 def take_facts(message: Message) -> RoundFacts:

@@ -21,6 +21,7 @@ from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import train
 from shieldwall.runtime.federation.steward_client import StewardClient
+from shieldwall.runtime.federation.strategies import refusing, require_message_api
 from shieldwall.runtime.federation.wrapped import PolicyGrid
 from shieldwall.runtime.flower.references import load
 
@@ -73,7 +74,15 @@ def main(grid: Grid, context: Context) -> None:
     if policy.app.mode is Mode.MANAGED:
         train(engine, store, ManagedApp.load(policy.app))
     else:
-        load("serverApp", policy.app.server_app or "")(PolicyGrid(engine, store), context)
+        serve(policy.app.server_app or "", PolicyGrid(engine, store), context)
+
+
+def serve(reference: str, grid: Grid, context: Context) -> None:
+    """Run the user's own ServerApp; raises ReferenceNotFoundError, UnsafeStrategyError, or what the app raises."""
+    with refusing():  # a strategy may be made while the module is imported
+        user = load("serverApp", reference)
+        require_message_api(user)
+        user(grid, context)
 
 
 app = ServerApp()

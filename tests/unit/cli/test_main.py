@@ -20,7 +20,7 @@ def test_the_version_is_the_packages():
 
 def test_the_menu_is_shown_to_who_asks_for_nothing():
     done = run()
-    for command in ("validate", "run", "plan", "demo", "version"):
+    for command in ("validate", "run", "simulate", "plan", "demo", "version"):
         assert command in done.stdout + done.stderr
 
 

@@ -75,3 +75,11 @@ def test_the_apps_own_server_runs_it_without_shieldwall(example, process_grid, t
     grid = process_grid(example("digits.client_app").app, 4, config)
     example("digits.server_app").app(grid, grid.context(1))
     assert grid.asked == [("train", 4), ("evaluate", 4)] * 2
+
+
+@pytest.mark.parametrize(("clients", "alpha"), [(15, 0.1), (15, 0.01), (40, 0.5), (10, 1e6)])
+def test_however_skewed_every_image_is_somebodys_and_nobody_has_too_few(task, clients, alpha):
+    _, labels = task.load_images()
+    parts = task.partition(labels[task.HELD_OUT :], clients, alpha)
+    assert sorted(np.concatenate(parts)) == list(range(len(labels) - task.HELD_OUT))
+    assert min(map(len, parts)) >= min(task.SMALLEST_PARTITION, 1400 // clients)

@@ -225,7 +225,7 @@ def test_another_name_for_the_arrays_is_left_out_too(world, tmp_path):
     np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.06, rtol=1e-5)
 
 
-def test_in_an_evaluation_every_client_weighs_the_same(world, tmp_path):
+def test_in_an_evaluation_no_claim_counts_for_more_than_the_honest_ones(world, tmp_path):
     def evaluate(self, message):
         if message.metadata.message_type == "train":
             return type(self).answer(self, message)
@@ -239,4 +239,4 @@ def test_in_an_evaluation_every_client_weighs_the_same(world, tmp_path):
     for client in world.clients:
         client.answer = MethodType(evaluate, client)
     result = start(world, tmp_path, FedAvg(min_available_nodes=5))
-    assert result.evaluate_metrics_clientapp[1]["acc"] == pytest.approx(0.6)
+    assert result.evaluate_metrics_clientapp[1]["acc"] == pytest.approx(0.5)

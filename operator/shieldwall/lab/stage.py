@@ -1,0 +1,79 @@
+"""What stands around the round code in place of pods: a clock, a steward, a volume."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from shieldwall.contract.records import RoundGrant
+from shieldwall.runtime.checkpoint import Release
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shieldwall.contract.records import OpenRound, RoundRecord
+    from shieldwall.runtime.model import Model
+
+
+@dataclass(slots=True)
+class LabClock:
+    """Goes on by itself, and further by every sleep: nobody waits for a silent client here."""
+
+    began: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _started: float = field(default_factory=time.monotonic)
+    _slept: float = 0.0
+
+    def now(self) -> datetime:
+        """See Clock."""
+        return self.began + timedelta(seconds=self.monotonic())
+
+    def monotonic(self) -> float:
+        """See Clock."""
+        return time.monotonic() - self._started + self._slept
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass without waiting."""
+        self._slept += seconds
+
+
+class LabSteward:
+    """Grants every round and denies nobody."""
+
+    def open(self, opening: OpenRound) -> RoundGrant:  # noqa: ARG002  # a Steward's signature
+        """See Steward."""
+        return RoundGrant(denied=())
+
+    def close(self, record: RoundRecord) -> None:
+        """See Steward."""
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """Releases in memory: what CheckpointStore keeps on disk."""
+
+    directory: Path
+    """Empty, for what else a round keeps."""
+    _release: Release | None = None
+    _records: tuple[RoundRecord, ...] = ()
+
+    def latest(self) -> Release | None:
+        """See CheckpointStore."""
+        return self._release
+
+    @property
+    def records(self) -> tuple[RoundRecord, ...]:
+        """See CheckpointStore."""
+        return self._records
+
+    def save(self, model: Model, record: RoundRecord) -> Release:
+        """See CheckpointStore; no file, so the digest is the model's own."""
+        record = record.model_copy(update={"model_sha256": model.sha256})
+        self._records = (*self._records, record)
+        self._release = Release(record.round, model, model.sha256, self._records)
+        return self._release
+
+    def note(self, record: RoundRecord) -> None:
+        """See CheckpointStore."""
+        self._records = (*self._records, record)
