@@ -221,7 +221,10 @@ class Reconciler:
         names = Names(training.name)
         wanted = {(each.kind.kind, each.name) for each in known.wanted}
         wanted |= {(SECRET.kind, name) for name in entries_of(training, names)}
-        for name, live in dict(self._store.owned((training.namespace, training.name))).items():
+        key = (training.namespace, training.name)
+        self._applier.keep(key, wanted)
+        self._brake.keep(key, wanted)
+        for name, live in dict(self._store.owned(key)).items():
             mine = live.owner is not None and live.owner.uid == training.uid
             if mine and name not in wanted and not live.leaving:
                 await self._applier.prune(live)
