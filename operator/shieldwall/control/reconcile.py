@@ -15,10 +15,10 @@ from shieldwall.control.cluster.holds import Holds
 from shieldwall.control.cluster.kinds import SECRET
 from shieldwall.control.cluster.nudge import nudge
 from shieldwall.control.cluster.observe import WORKLOADS
-from shieldwall.control.issuing.trust import trust_due, trust_of
 from shieldwall.control.notices import authority_replaced, issued, repaired
 from shieldwall.control.plan.certificates import entries_of
 from shieldwall.control.plan.names import Names
+from shieldwall.control.published import PublishedTrust
 from shieldwall.control.report import FOREIGN, Outcome, Reporter, Verdict
 from shieldwall.control.status.previous import previous_status
 from shieldwall.control.status.sight import INVALID_SPEC, Trouble
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from shieldwall.control.cluster.fill import Filler
     from shieldwall.control.cluster.store import Key, Store
     from shieldwall.control.metrics import Metrics
-    from shieldwall.control.plan.orders import Observed
     from shieldwall.control.planner import Planned, Planner
     from shieldwall.control.stewards import Stewards
 
@@ -78,6 +77,7 @@ class Reconciler:
         self._metrics = metrics
         self._planner = planner
         self._reporter = reporter
+        self._published = PublishedTrust(filler)
         self._clock = clock
         self._accepted: dict[Key, Training] = {}
         """By training: as it was when it was last acted on."""
@@ -91,6 +91,7 @@ class Reconciler:
             self._planner.forget(key)
             self._brake.forget(key)
             self._applier.forget(key)
+            self._published.forget(key)
             self._yielded.pop(key, None)
             self._accepted.pop(key, None)
             return Verdict(Outcome.OK)
@@ -185,7 +186,8 @@ class Reconciler:
         changed |= await self._filler.tidy(training, holds)
         # A CA that is another's signs nothing; what it signed before stays.
         signs = known.observed.issuer is not None or not holds
-        trusted = await self._with_trust(training, known.observed, now) if signs else known.observed
+        published, observed = self._published, known.observed
+        trusted = await published.wanted(training, observed, now) if signs else published.kept(training, observed)
         if trusted.trust != known.observed.trust:
             changed.add(Names(training.name).trust)
             known = self._planner.plan_for(training, trusted, now)
@@ -215,20 +217,14 @@ class Reconciler:
         for what in issued(orders, after.observed.leaves):
             await self._recorder.record(subject, what, now)
 
-    async def _with_trust(self, training: Training, observed: Observed, now: datetime) -> Observed:
-        """Bundle and CRL, signed anew when they are due: only then is the CA's key read."""
-        issuer, trust = observed.issuer, observed.trust
-        if issuer is None:
-            return replace(observed, trust=None)
-        if trust is not None and trust_due(issuer, trust) > now:
-            return observed
-        return replace(observed, trust=trust_of(await self._filler.issuer(training), trust, now))
-
     async def _prune(self, training: Training, known: Planned) -> None:
         names = Names(training.name)
         wanted = {(each.kind.kind, each.name) for each in known.wanted}
         wanted |= {(SECRET.kind, name) for name in entries_of(training, names)}
-        for name, live in dict(self._store.owned((training.namespace, training.name))).items():
+        key = (training.namespace, training.name)
+        self._applier.keep(key, wanted)
+        self._brake.keep(key, wanted)
+        for name, live in dict(self._store.owned(key)).items():
             mine = live.owner is not None and live.owner.uid == training.uid
             if mine and name not in wanted and not live.leaving:
                 await self._applier.prune(live)

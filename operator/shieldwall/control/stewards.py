@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.contract.identity import Federation
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
 from shieldwall.control.issuing.contents import certificate_files
+from shieldwall.control.issuing.trust import is_of
 from shieldwall.control.plan.names import Names
 from shieldwall.control.plan.services import server_host
 from shieldwall.control.steward.api import StewardUnreachableError, Whereabouts
@@ -158,8 +159,8 @@ class Stewards:
         """The operator's leaf for a training, made anew when it is due or another CA signs; never stored."""
         followed = self._followed[key]
         observed, now = followed.observed, self._clock()
-        if observed.trust is None:
-            raise StewardUnreachableError("there is no trust bundle")
+        if observed.trust is None or observed.issuer is None or not is_of(observed.issuer, observed.trust):
+            raise StewardUnreachableError("there is no trust bundle of the training's CA")
         ca, crl = observed.trust.ca.encode(), observed.trust.crl.encode()
         own = self._own.get(key)
         if own is None or own.ca != ca or now >= renewal_time(certificates_from_pem(own.chain)[0]):

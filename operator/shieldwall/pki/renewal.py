@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from shieldwall.pki.keys import require_p256
+from shieldwall.pki.pem import crl_to_pem
 from shieldwall.pki.validity import BACKDATE, validity_of
 from shieldwall.pki.verify import (
     VerificationError,
@@ -65,15 +66,26 @@ def next_renewal(leaf: x509.Certificate, issuer: x509.Certificate) -> datetime |
 
 
 def crl_of(pem: str | bytes, issuer: x509.Certificate) -> x509.CertificateRevocationList | None:
-    """The list in ``pem`` if ``issuer`` signed it and it says until when it holds and its number, else None."""
+    """The list that ``pem`` is if ``issuer`` signed it and it says until when it holds and its number, else None.
+
+    Nothing may stand around it: whoever reads it in a pod would read that too.
+    """
+    text = pem.encode() if isinstance(pem, str) else pem
     try:
-        crl = x509.load_pem_x509_crl(pem.encode() if isinstance(pem, str) else pem)
+        crl = x509.load_pem_x509_crl(text)
         key = require_p256(issuer.public_key())
         numbered = any(isinstance(extension.value, x509.CRLNumber) for extension in crl.extensions)
         own = crl.issuer == issuer.subject and crl.is_signature_valid(key)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.InvalidVersion):
         return None
-    return crl if own and numbered and crl.next_update_utc is not None else None
+    alone = crl_to_pem(crl).encode() == text
+    return crl if own and alone and numbered and crl.next_update_utc is not None else None
+
+
+def crl_number(pem: str | bytes, issuer: x509.Certificate) -> int | None:
+    """The number of ``issuer``'s list, which grows with each; None when it is not ``issuer``'s."""
+    crl = crl_of(pem, issuer)
+    return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number if crl is not None else None
 
 
 def crl_renewal_time(pem: str | bytes, issuer: x509.Certificate) -> datetime | None:

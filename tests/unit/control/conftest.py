@@ -56,6 +56,21 @@ def failure(status, reason="Failure", **headers):
     )
 
 
+def merged(standing, change):
+    """RFC 7386."""
+    if not isinstance(change, dict):
+        return change
+    whole = {**(standing if isinstance(standing, dict) else {})}
+    for key, value in change.items():
+        whole[key] = merged(whole.get(key), value) if value is not None else None
+    return {key: value for key, value in whole.items() if value is not None}
+
+
+def spoils(body, replaces, standing):
+    """Whether the API server refuses this of an immutable object; who applies takes no field of others away."""
+    return body.get("data") != standing.get("data") or (replaces and not body.get("immutable"))
+
+
 class Cluster:
     """Objects by path. ``faults[line]`` are answered first, in order: a response, or what handles the request."""
 
@@ -86,7 +101,10 @@ class Cluster:
             answer = fault if isinstance(fault, web.StreamResponse) else await fault(request)
             if answer is not None:
                 return answer
-        return self._answer(request, json.loads(content) if content else None)
+        body = json.loads(content) if content else None
+        if request.content_type == "application/merge-patch+json":
+            body = merged(self.objects[request.path], body)
+        return self._answer(request, body)
 
     def _answer(self, request, body):
         path, standing = request.path, self.objects.get(request.path.removesuffix("/status"))
@@ -94,9 +112,17 @@ class Cluster:
             return self._read(path, standing)
         if request.method == "POST":
             return self._post(path, body)
+        if request.method == "DELETE":
+            return self._delete(path, standing, body)
+        return self._change(request, body, standing)
+
+    def _change(self, request, body, standing):
+        if standing is not None and standing.get("immutable") and spoils(body, request.method == "PUT", standing):
+            return failure(422, "Invalid")
         if request.method == "PATCH":
-            whole = {**standing, "status": body["status"]} if path.endswith("/status") else body
-            return web.json_response(self._stored(whole, standing))
+            whole = {**standing, "status": body["status"]} if request.path.endswith("/status") else body
+            kept = {"immutable": True} if standing is not None and standing.get("immutable") else {}
+            return web.json_response(self._stored({**whole, **kept}, standing))
         assert request.method == "PUT", request.method
         if body["metadata"]["resourceVersion"] != standing["metadata"]["resourceVersion"]:
             return failure(409, "Conflict")
@@ -114,6 +140,17 @@ class Cluster:
         if f"{path}/{body['metadata']['name']}" in self.objects:
             return failure(409, "AlreadyExists")
         return web.json_response(self._stored(body, None), status=201)
+
+    def _delete(self, path, standing, body):
+        if standing is None:
+            return failure(404, "NotFound")
+        if body["preconditions"]["uid"] != standing["metadata"]["uid"]:
+            return failure(409, "Conflict")
+        if standing["metadata"].get("finalizers"):
+            standing["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+            return web.json_response(standing)
+        del self.objects[path]
+        return web.json_response({"kind": "Status", "status": "Success"})
 
     def _stored(self, body, standing):
         metadata = {**body["metadata"], "resourceVersion": str(next(self._versions))}

@@ -76,6 +76,18 @@ def test_a_training_that_has_gone_leaves_nothing():
     fight.brake.require_peace(KEY)
 
 
+def test_what_is_no_longer_wanted_is_no_longer_contested():
+    fight = Fight()
+    for _ in range(MOST + 1):
+        fight.wrong(1)
+    fight.brake.keep(KEY, {("ConfigMap", "digits-policy")})
+    with pytest.raises(ContestedObjectError):
+        fight.brake.require_peace(KEY)
+    fight.brake.keep(KEY, {("ConfigMap", "digits-trust")})
+    fight.brake.require_peace(KEY)
+    fight.brake.keep(("fed", "another"), set())
+
+
 class Deletions(Fight):
     """Passes over one object that somebody deletes."""
 

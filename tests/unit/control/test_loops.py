@@ -8,7 +8,7 @@ from shieldwall.control.cluster.brake import MOST
 
 from .conftest import SECRETS, replica, training_body
 from .test_kept import CORE, TRAINING, WALL, change, condition
-from .test_reissues import passes, spoil
+from .test_reissues import passes, spoil, told
 
 SECOND = timedelta(seconds=1)
 
@@ -101,3 +101,28 @@ async def test_a_training_that_is_made_is_no_loop(cluster, clock):
     async with replica(cluster, clock) as parts:
         await passes(parts, 3 * MOST)
     assert condition(cluster, "Stalled")["status"] == "False"
+
+
+@pytest.mark.parametrize("how", ["deleted", "changed"])
+async def test_what_was_fought_about_and_is_no_longer_wanted_stalls_nothing(cluster, clock, how):
+    cluster.put(training_body(clients=2))
+    path = "/apis/apps/v1/namespaces/fed/deployments/digits-client-c1"
+    async with replica(cluster, clock) as parts:
+        await passes(parts, 2)
+        for _ in range(2 * MOST):
+            if how == "deleted":
+                cluster.objects.pop(path, None)
+            else:
+                change(cluster, path, lambda body: body["spec"].update(replicas=7))
+            clock.now += SECOND
+            await passes(parts)
+        assert condition(cluster, "Stalled")["reason"] == "ContestedObject"
+        change(cluster, TRAINING, lambda body: body["spec"].update(clients=[{"name": "c0"}]))
+        await passes(parts, 3)
+        assert path not in cluster.objects
+        assert condition(cluster, "Stalled")["status"] == "False"
+        repaired = len(told(cluster, "DriftRepaired"))
+        change(cluster, TRAINING, lambda body: body["spec"].update(clients=[{"name": "c0"}, {"name": "c1"}]))
+        await passes(parts, 2)
+    assert path in cluster.objects
+    assert len(told(cluster, "DriftRepaired")) == repaired, "wanted again, it is made as if for the first time"

@@ -1,6 +1,7 @@
 import base64
 import datetime as dt
 import itertools
+import textwrap
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -78,8 +79,8 @@ def flipping():
     def flip(position, bit):
         der = bytearray(leaf.public_bytes(serialization.Encoding.DER))
         der[int(position * len(der))] ^= 1 << bit
-        text = base64.encodebytes(bytes(der))
-        pem = b"-----BEGIN CERTIFICATE-----\n" + text + b"-----END CERTIFICATE-----\n"
+        text = textwrap.fill(base64.b64encode(der).decode(), 64).encode()
+        pem = b"-----BEGIN CERTIFICATE-----\n" + text + b"\n-----END CERTIFICATE-----\n"
         return good | {"tls.crt": pem + good["ca.crt"]}
 
     return leaf, flip

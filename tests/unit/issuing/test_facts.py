@@ -35,6 +35,16 @@ def test_a_leaf_whose_issuer_is_not_with_it_is_none(leaf_files, new_issuer):
     assert leaf_of(files | {"tls.crt": leaf + foreign, "ca.crt": foreign}) is None, "it did not sign the leaf"
 
 
+@pytest.mark.parametrize("entry", ["tls.crt", "ca.crt"])
+def test_a_leaf_with_more_around_it_than_its_chain_is_none(leaf_files, new_issuer, entry):
+    files = leaf_files()
+    foreign = certificates_to_pem([new_issuer().certificate]).encode()
+    junk = b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
+    for more in (foreign, junk, b"hello\n", b"\n"):
+        assert leaf_of(files | {entry: files[entry] + more}) is None
+        assert leaf_of(files | {entry: more + files[entry]}) is None
+
+
 def test_a_servers_leaf_is_one_too(leaf_files, federation):
     assert leaf_of(leaf_files(identity=federation.server())) is not None
 

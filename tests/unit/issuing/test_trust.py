@@ -1,14 +1,15 @@
 import base64
 import datetime as dt
+import textwrap
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from shieldwall.control.issuing.trust import trust_due, trust_of
+from shieldwall.control.issuing.trust import newest, trust_due, trust_of
 from shieldwall.control.plan.orders import Trust
 from shieldwall.pki.crl import issue_crl
-from shieldwall.pki.pem import certificates_from_pem, crl_to_pem
+from shieldwall.pki.pem import certificates_from_pem, certificates_to_pem, crl_to_pem
 
 DAY = dt.timedelta(days=1)
 MINUTE = dt.timedelta(minutes=1)
@@ -62,10 +63,42 @@ def test_a_list_with_one_bit_turned_is_no_list_or_says_the_same(published, now):
     for bit in range(8 * len(der)):
         spoilt_der = bytearray(der)
         spoilt_der[bit // 8] ^= 1 << bit % 8
-        text = base64.encodebytes(bytes(spoilt_der)).decode()
-        spoilt = Trust(trust.ca, f"-----BEGIN X509 CRL-----\n{text}-----END X509 CRL-----\n")
+        text = textwrap.fill(base64.b64encode(spoilt_der).decode(), 64)
+        spoilt = Trust(trust.ca, f"-----BEGIN X509 CRL-----\n{text}\n-----END X509 CRL-----\n")
         same = trust_due(issuer.certificate, spoilt) > now
         assert not same or crl_in(spoilt).tbs_certlist_bytes == good.tbs_certlist_bytes, bit
+
+
+JUNK = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
+
+
+@pytest.mark.parametrize("what", ["junk", "text", "line", "again", "certificate", "other"])
+def test_what_stands_around_a_good_list_or_bundle_makes_it_none(published, new_issuer, now, what):
+    issuer, trust = published
+    evil = new_issuer()
+    more = {
+        "junk": JUNK, "text": "hello\n", "line": "\n", "again": trust.crl,
+        "certificate": certificates_to_pem([evil.certificate]), "other": trust_of(evil, None, now).crl,
+    }[what]  # fmt: skip
+    for ca, crl in (("", more), (more, ""), (more, more)):
+        for spoilt in (Trust(trust.ca + ca, trust.crl + crl), Trust(ca + trust.ca, crl + trust.crl)):
+            assert trust_due(issuer.certificate, spoilt) < now
+            assert newest(issuer.certificate, spoilt) is None
+            made = trust_of(issuer, spoilt, now)
+            assert made.ca == trust.ca
+            assert crl_to_pem(crl_in(made)) == made.crl
+
+
+def test_of_several_the_newest_list_counts_and_of_equals_the_first(published, new_issuer, now):
+    issuer, trust = published
+    later = trust_of(issuer, trust, now + 6 * DAY)
+    same = Trust(trust.ca, trust.crl)
+    spoilt = Trust(later.ca, later.crl + JUNK)
+    foreign = trust_of(new_issuer(), None, now + 9 * DAY)
+    assert newest(issuer.certificate, trust, later, spoilt, foreign) is later
+    assert newest(issuer.certificate, later, trust) is later
+    assert newest(issuer.certificate, same, trust) is same
+    assert newest(issuer.certificate, None, foreign) is None
 
 
 @pytest.fixture

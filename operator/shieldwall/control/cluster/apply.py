@@ -15,6 +15,8 @@ from shieldwall.control.cluster.volume_claims import require_own_claims
 from shieldwall.control.cluster.wanted import MANIFEST_HASH
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from shieldwall.control.api.training import Training
     from shieldwall.control.cluster.api import Api, Json
     from shieldwall.control.cluster.brake import Brake
@@ -50,6 +52,12 @@ class Applier:
     def forget(self, key: Key) -> None:
         """A training has gone."""
         self._made.pop(key, None)
+
+    def keep(self, key: Key, wanted: AbstractSet[ObjectName]) -> None:
+        """Forget what is no longer wanted, though it had gone already and is not pruned."""
+        made = self._made.get(key, {})
+        for itself in made.keys() - wanted:
+            del made[itself]
 
     async def ensure(self, training: Training, wanted: Wanted) -> Repair | None:
         """Make the object what is wanted; returns what was mended of somebody else's doing.
@@ -93,7 +101,6 @@ class Applier:
 
     async def prune(self, live: Live) -> None:
         """Delete an object that is no longer wanted."""
-        self._made.get((live.namespace, live.training or ""), {}).pop((live.kind.kind, live.name), None)
         _LOG.info("%s %s/%s is no longer wanted", live.kind.kind, live.namespace, live.name)
         await self._api.delete(live.kind, live.namespace, live.name, live.uid)
         self._store.forget(live)

@@ -11,6 +11,7 @@ from shieldwall.control.cluster.live import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from shieldwall.control.cluster.live import Live
@@ -68,6 +69,12 @@ class Brake:
         known = self._mended.get(key, {}).get((live.kind.kind, live.name))
         if known is not None and self._clock() - known.times[-1] >= (_PEACE if known.contested else _MINUTE):
             del self._mended[key][live.kind.kind, live.name]
+
+    def keep(self, key: Key, wanted: AbstractSet[ObjectName]) -> None:
+        """What is no longer wanted is no longer contested."""
+        known = self._mended.get(key, {})
+        for itself in known.keys() - wanted:
+            del known[itself]
 
     def require_peace(self, key: Key) -> None:
         """Raises ContestedObjectError while an object of the training is contested."""

@@ -13,7 +13,7 @@ from shieldwall.pki.authority import Authority
 from shieldwall.pki.extensions import find, subject_key
 from shieldwall.pki.keys import require_p256
 from shieldwall.pki.node_key import node_key_from_openssh, public_pem
-from shieldwall.pki.pem import certificates_from_pem, private_key_from_pem, require_match
+from shieldwall.pki.pem import certificates_from_pem, certificates_to_pem, private_key_from_pem, require_match
 from shieldwall.pki.verify import identity_of, is_issued_by, require_profile
 
 if TYPE_CHECKING:
@@ -72,13 +72,14 @@ def leaf_of(data: Mapping[str, bytes]) -> x509.Certificate | None:
     """The leaf of ``tls.crt``.
 
     None unless it is of the profile of the role it names, ``tls.key`` is its key, and the issuer that signed it follows
-    it and is in ``ca.crt``.
+    it and is in ``ca.crt``. Nothing else may stand in either: pods read all of it.
     """
     with suppress(*_UNREADABLE):
         leaf, issuer = certificates_from_pem(_entry(data, "tls.crt"))
+        alone = _pem(leaf, issuer) == data["tls.crt"] and _pem(issuer) == _entry(data, "ca.crt")
         require_match(leaf, private_key_from_pem(_entry(data, "tls.key")))
         require_profile(leaf, identity_of(leaf).role)
-        if issuer in certificates_from_pem(_entry(data, "ca.crt")) and is_issued_by(leaf, issuer):
+        if alone and is_issued_by(leaf, issuer):
             return leaf
     return None
 
@@ -96,6 +97,10 @@ def node_key_of(data: Mapping[str, bytes]) -> str | None:
 def shared_secret_in(data: Mapping[str, bytes], key: str) -> bool:
     """Whether ``key`` holds 32 bytes in hexadecimal."""
     return _SHARED.fullmatch(data.get(key, b"")) is not None
+
+
+def _pem(*certificates: x509.Certificate) -> bytes:
+    return certificates_to_pem(certificates).encode()
 
 
 def _entry(data: Mapping[str, bytes], name: str) -> bytes:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from cryptography import x509
-
 from shieldwall.control.plan.orders import Trust
 from shieldwall.pki.crl import issue_crl
 from shieldwall.pki.pem import certificates_to_pem, crl_to_pem
-from shieldwall.pki.renewal import crl_of, crl_renewal_time
+from shieldwall.pki.renewal import crl_number, crl_renewal_time
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from shieldwall.pki.authority import Authority
 
 CRL_LIFETIME: Final = timedelta(days=7)
@@ -38,10 +38,18 @@ def trust_due(issuer: x509.Certificate, trust: Trust | None) -> datetime:
     return crl_renewal_time(trust.crl, issuer) or datetime.min.replace(tzinfo=UTC)
 
 
+def is_of(issuer: x509.Certificate, trust: Trust) -> bool:
+    """Whether ``trust`` is in ``issuer`` and in nobody besides: byte by byte as it is made here."""
+    return trust.ca == certificates_to_pem([issuer]) and crl_number(trust.crl, issuer) is not None
+
+
+def newest(issuer: x509.Certificate, *known: Trust | None) -> Trust | None:
+    """The one of ``issuer`` whose list has the highest number, the first of equals; None when none is of ``issuer``."""
+    own = [each for each in known if each is not None and is_of(issuer, each)]
+    return max(own, key=lambda each: crl_number(each.crl, issuer) or 0, default=None)
+
+
 def _next_number(issuer: x509.Certificate, current: Trust | None, now: datetime) -> int:
     """Unix seconds; one more than the list before it where a clock was turned back (RFC 5280, 5.2.3)."""
-    crl = crl_of(current.crl, issuer) if current is not None else None
-    if crl is None:
-        return int(now.timestamp())
-    last = crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    return max(int(now.timestamp()), last + 1)
+    last = crl_number(current.crl, issuer) if current is not None else None
+    return int(now.timestamp()) if last is None else max(int(now.timestamp()), last + 1)

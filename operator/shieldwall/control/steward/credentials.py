@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
+from shieldwall.pki.pem import certificates_from_pem, certificates_to_pem, crl_to_pem
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,7 +26,7 @@ class Credentials:
     ca: bytes
     """The training's issuing CAs, never the root."""
     crl: bytes
-    """One CRL for each of them."""
+    """Their CRL, and nothing else."""
 
 
 def tls_context(credentials: Credentials) -> ssl.SSLContext:
@@ -36,15 +40,30 @@ def tls_context(credentials: Credentials) -> ssl.SSLContext:
 def trusting(credentials: Credentials) -> ssl.SSLContext:
     """The same without a leaf to show.
 
-    The training's CA is an issuing one and not self-signed, so OpenSSL has to be told that trust may end there.
+    The training's CA is an issuing one and not self-signed, so OpenSSL has to be told that trust may end there. It
+    would trust any certificate of the file that the CRL is read from, so that only what was read as a CRL is given.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT | ssl.VERIFY_CRL_CHECK_LEAF
-    for part in (credentials.ca, credentials.crl):
-        with _in_memory(part) as path:
-            context.load_verify_locations(path)
+    context.load_verify_locations(cadata=_certificates(credentials.ca))
+    with _in_memory(_list(credentials.crl)) as path:
+        context.load_verify_locations(path)
     return context
+
+
+def _certificates(pem: bytes) -> str:
+    try:
+        return certificates_to_pem(certificates_from_pem(pem))
+    except ValueError as error:
+        raise ssl.SSLError(f"no bundle of CAs: {error}") from error
+
+
+def _list(pem: bytes) -> bytes:
+    try:
+        return crl_to_pem(x509.load_pem_x509_crl(pem)).encode()
+    except (ValueError, x509.InvalidVersion) as error:
+        raise ssl.SSLError(f"no CRL: {error}") from error
 
 
 @contextmanager
