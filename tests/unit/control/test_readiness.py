@@ -131,10 +131,10 @@ def test_what_a_list_of_our_own_meets_says_nothing_of_the_watch(code):
 
 async def test_in_all_namespaces_the_operators_lists_are_told_from_kopfs(cluster):
     """Both are of no namespace."""
-    cluster.faults["GET /api/v1/configmaps"] = [failure(410)]
+    cluster.faults["GET /api/v1/serviceaccounts"] = [failure(410)]
     async with replica(cluster, watchNamespaces=[]) as parts:
         await parts.worker._lister.everything()
-        assert cluster.requests.count("GET /api/v1/configmaps") == 2
+        assert cluster.requests.count("GET /api/v1/serviceaccounts") == 2
         told = parts.readiness.missing()
     assert told
     assert not [each for each in told if "not begun" not in each and "more" not in each], told
