@@ -121,8 +121,8 @@ class LeaderElection(ApiModel):
 
     enabled: bool = True
     """False only where there is never more than one replica, not even during an upgrade."""
-    lease_name: ObjectName = "shieldwall-operator"
-    """Name of the Lease, in the operator's namespace."""
+    lease_name: ObjectName = "shieldwall"
+    """Name of the Lease, in the operator's namespace: the chart's full name, as its rights are for that Lease only."""
     lease_duration_seconds: Annotated[int, Field(ge=2, le=600)] = 15
     """How long others wait after the last renewal they saw."""
     renew_deadline_seconds: Annotated[int, Field(ge=1, le=599, validate_default=True)] = 10

@@ -1,15 +1,16 @@
-"""Whether a replica sees the cluster: each of its watches was opened, and the API server answers it."""
+"""Whether a replica can work: its watches are open, the API server answers it, and the Lease is not kept from it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
-from shieldwall.control.cluster.kinds import OWNED, TRAINING
+from shieldwall.control.cluster.kinds import LEASE, OWNED, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ shorter than the 2 min after which ShieldwallNoLeader tells that nobody leads. A
 _LOOKS: Final = 12
 """How often one looks within that time."""
 _NAMED: Final = 3
+_REFUSED: Final = frozenset({str(HTTPStatus.UNAUTHORIZED.value), str(HTTPStatus.FORBIDDEN.value)})
 _MISSING_KIND: Final = "not found: is its CustomResourceDefinition installed?"
 
 
@@ -47,6 +49,20 @@ class _Watch:
         return f"watch of {self.kind.plural}" + (f" in {self.namespace}" if self.namespace is not None else "")
 
 
+@dataclass(slots=True)
+class _Seat:
+    """One verb on the Lease. A replica that is refused it never leads."""
+
+    granted: bool = False
+    """Whether it was ever answered otherwise."""
+    code: str | None = None
+    """Of its last answer, when that was a refusal."""
+    since: float = 0.0
+    """When it began to be refused."""
+    last: float = 0.0
+    """When it was refused last: while another replica leads, nobody tries to write."""
+
+
 class Readiness:
     """Hears of every request to the API server, and says what a replica lacks.
 
@@ -65,9 +81,10 @@ class Readiness:
             for kind in (TRAINING, *OWNED)
             for namespace in (namespaces or (None,))
         }
+        self._seat: defaultdict[str, _Seat] = defaultdict(_Seat)
 
     def heard(self, request: Request) -> None:
-        """Take over what became of a request."""
+        """Take over what became of a request, whoever made it."""
         now = self._clock()
         if request.answered:
             self._answered = now
@@ -75,6 +92,24 @@ class Readiness:
             for watch in self._watches.values():
                 if watch.kind.kind == request.kind and not watch.opened:
                     watch.trouble = request.code
+        if request.kind == LEASE.kind and request.answered:
+            self._heard_of_lease(self._seat[request.verb], request.code, now)
+
+    def _heard_of_lease(self, seat: _Seat, code: str, now: float) -> None:
+        if code not in _REFUSED:
+            seat.granted, seat.code = True, None
+            return
+        if seat.code is None or now - seat.last > self.patience:
+            seat.since = now
+        seat.code, seat.last = code, now
+
+    def heard_of_watch(self, request: Request) -> None:
+        """Take over what became of a request of whoever keeps the watches open, of no other's: kopf's.
+
+        What our own lists meet says nothing of a watch, and only a watch that is opened anew would take it back.
+        """
+        self.heard(request)
+        now = self._clock()
         known = self._watches.get((request.kind, request.namespace))
         if known is None or request.verb not in {"list", "watch"}:
             return
@@ -102,12 +137,16 @@ class Readiness:
                 told.append(f"{watch}: {_word(watch.trouble)}")
             elif watch.trouble is not None and now - watch.since > self.patience:
                 told.append(f"{watch}: {_word(watch.trouble)} for {now - watch.since:.0f} s")
+        for verb, seat in self._seat.items():
+            held, age = now - seat.since, now - seat.last
+            if seat.code is not None and age <= self.patience and (not seat.granted or held > self.patience):
+                told.append(f"{verb} of the Lease: {_word(seat.code)}" + (f" for {held:.0f} s" if seat.granted else ""))
         more = len(told) - _NAMED
         return (*told[:_NAMED], f"and {more} more") if more > 0 else tuple(told)
 
 
 def _word(code: str | None) -> str:
-    """What an answer of this code means for a watch."""
+    """What an answer of this code means."""
     if code is None:
         return "not begun"
     known = {str(status.value): status.phrase.lower() for status in HTTPStatus}

@@ -87,7 +87,11 @@ async def wire(  # noqa: PLR0913  # what is another in tests
         metrics.requested(request)
         readiness.heard(request)
 
-    login = KopfLogin(connection, (TRAINING, *OWNED), config.watch_namespaces, counted)
+    def counted_of_kopf(request: Request) -> None:
+        metrics.requested(request)
+        readiness.heard_of_watch(request)
+
+    login = KopfLogin(connection, (TRAINING, *OWNED), config.watch_namespaces, counted_of_kopf)
     async with Api(connection, in_flight=config.requests_in_flight, counted=counted) as api:
         root = RootCa(api, config.operator_namespace, config.root_secret, random, clock)
         brake = Brake(clock)

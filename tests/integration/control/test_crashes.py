@@ -110,7 +110,5 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(space, tmp_path):
 
 
 def holder(space):
-    lease = space.server.request(
-        "GET", f"/apis/coordination.k8s.io/v1/namespaces/{space.name}/leases/shieldwall-operator"
-    )
+    lease = space.server.request("GET", f"/apis/coordination.k8s.io/v1/namespaces/{space.name}/leases/shieldwall")
     return lease["spec"]["holderIdentity"].partition("_")[0]

@@ -92,6 +92,17 @@ def test_without_the_right_to_watch_one_kind_it_is_not_ready_until_it_has_it(spa
         eventually(lambda: ask(port) == (200, "ok"))
 
 
+def test_without_the_right_to_take_the_lease_it_is_not_ready_until_it_has_it(space, tmp_path):
+    """It sees everything and would wait for ever."""
+    port, user = free_port(), "spectator"
+    allow(space, user, ("leases", "create"))
+    election = {"enabled": True, "retryPeriodSeconds": 1}
+    with operator(space, tmp_path / "op", space.server.kubeconfig(user), metricsPort=port, leaderElection=election):
+        eventually(lambda: ask(port) == (503, "create of the Lease: forbidden"))
+        allow(space, user)
+        eventually(lambda: ask(port) == (200, "ok"))
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     with ApiServer(tmp_path_factory.mktemp("own") / "server") as server:

@@ -13,7 +13,7 @@ from shieldwall.control.metrics import Metrics
 from shieldwall.control.readiness import Readiness, attend, until_served
 from shieldwall.control.web import pages
 
-from .conftest import failure, simulate
+from .conftest import failure, replica, simulate
 
 KINDS = (TRAINING, *OWNED)
 LEASE = Request("get", "Lease", "200")
@@ -30,12 +30,19 @@ class World:
     def open(self, *but):
         for kind in KINDS:
             for namespace in self.namespaces:
-                self.readiness.heard(Request("list", kind.kind, "200", namespace))
+                self.readiness.heard_of_watch(Request("list", kind.kind, "200", namespace))
                 if kind.kind not in but:
-                    self.readiness.heard(Request("watch", kind.kind, "200", namespace))
+                    self.readiness.heard_of_watch(Request("watch", kind.kind, "200", namespace))
         return self
 
     def hear(self, request, *, after=0.0):
+        """Of kopf, but for the Lease, which is nothing to it."""
+        self.now += after
+        (self.readiness.heard if request.kind == "Lease" else self.readiness.heard_of_watch)(request)
+        return self.missing
+
+    def hear_ours(self, request, *, after=0.0):
+        """Of the operator's own requests."""
         self.now += after
         self.readiness.heard(request)
         return self.missing
@@ -109,7 +116,69 @@ def test_an_api_server_may_be_silent_for_a_minute_and_its_first_answer_is_enough
 @pytest.mark.parametrize("code", ["200", "403", "404", "409", "429"])
 def test_a_refusal_is_an_answer_too(code):
     world = World().open()
-    assert world.hear(Request("get", "Lease", code), after=100.0) == ()
+    assert world.hear_ours(Request("get", "ConfigMap", code), after=100.0) == ()
+
+
+@pytest.mark.parametrize("code", ["410", "429", "403", "unreachable"])
+def test_what_a_list_of_our_own_meets_says_nothing_of_the_watch(code):
+    """A page that expired is asked for again at once; nobody would open the watch anew for that."""
+    world = World().open()
+    world.hear_ours(Request("list", "ConfigMap", code), after=480.0)
+    world.hear_ours(Request("list", "ConfigMap", "200"))
+    for _ in range(40):
+        assert world.hear(LEASE, after=30.0) == ()
+
+
+async def test_in_all_namespaces_the_operators_lists_are_told_from_kopfs(cluster):
+    """Both are of no namespace."""
+    cluster.faults["GET /api/v1/serviceaccounts"] = [failure(410)]
+    async with replica(cluster, watchNamespaces=[]) as parts:
+        await parts.worker._lister.everything()
+        assert cluster.requests.count("GET /api/v1/serviceaccounts") == 2
+        told = parts.readiness.missing()
+    assert told
+    assert not [each for each in told if "not begun" not in each and "more" not in each], told
+
+
+def test_without_a_right_on_the_lease_it_never_leads_and_is_not_ready():
+    world = World().open()
+    assert world.hear(Request("get", "Lease", "403")) == ("get of the Lease: forbidden",)
+    assert world.hear(LEASE, after=2.0) == ()
+    assert world.hear(Request("update", "Lease", "403")) == ("update of the Lease: forbidden",)
+    assert world.hear(LEASE, after=2.0) == ("update of the Lease: forbidden",), "it may be read, and not taken"
+    assert world.hear(Request("update", "Lease", "200"), after=2.0) == ()
+
+
+@pytest.mark.parametrize("code", ["404", "409", "500", "unreachable"])
+def test_only_a_refusal_keeps_the_lease_from_it(code):
+    world = World().open()
+    for _ in range(60):
+        world.hear(Request("update", "Lease", code), after=2.0)
+        assert world.hear(LEASE) == ()
+
+
+def test_a_right_on_the_lease_may_be_away_for_a_minute():
+    world = World().open()
+    world.hear(LEASE)
+    for _ in range(30):
+        assert world.hear(Request("get", "Lease", "403"), after=2.0) == ()
+    world.hear(Request("get", "Lease", "403"), after=4.0)
+    assert world.missing == ("get of the Lease: forbidden for 62 s",)
+
+
+def test_a_refusal_is_forgotten_when_nobody_tries_again():
+    """Another replica leads, and has the right: this one only reads."""
+    world = World().open()
+    world.hear(Request("create", "Lease", "403"))
+    for _ in range(31):
+        world.hear(LEASE, after=2.0)
+    assert world.missing == ()
+    world.hear(Request("update", "Lease", "409"))
+    world.hear(Request("update", "Lease", "403"), after=10.0)
+    for _ in range(40):
+        world.hear(LEASE, after=2.0)
+    world.hear(Request("update", "Lease", "403"))
+    assert world.missing == (), "two that have nothing to do with each other"
 
 
 def test_a_watch_that_is_refused_later_may_be_so_for_a_minute():
@@ -141,7 +210,7 @@ def test_where_nobody_asks_the_api_server_is_asked_in_time(caplog):
     async def main(loop):
         readiness = Readiness((), loop.time)
         for kind in KINDS:
-            readiness.heard(Request("watch", kind.kind, "200"))
+            readiness.heard_of_watch(Request("watch", kind.kind, "200"))
         asked, failing = [], []
 
         class Server:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import socket
 
 import pytest
 
@@ -83,3 +85,24 @@ async def test_a_port_that_never_answers_is_closed(site, monkeypatch):
     monkeypatch.setattr(asyncio, "open_connection", never)
     monkeypatch.setattr(probes, "_CONNECT_SECONDS", 0.05)
     assert await closed_port(site.where) is Probe.REFUSED
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConnectionRefusedError(errno.ECONNREFUSED, "rejected"), Probe.REFUSED),
+        (OSError(errno.EHOSTUNREACH, "rejected"), Probe.REFUSED),
+        (OSError(errno.ENETUNREACH, "rejected"), Probe.REFUSED),
+        (TimeoutError(errno.ETIMEDOUT, "dropped"), Probe.REFUSED),
+        (socket.gaierror(socket.EAI_NONAME, "no such name"), Probe.UNKNOWN),
+        (socket.gaierror(socket.EAI_AGAIN, "no name server"), Probe.UNKNOWN),
+        (OSError(errno.EMFILE, "too many open files"), Probe.UNKNOWN),
+        (OSError(errno.EADDRNOTAVAIL, "no port left"), Probe.UNKNOWN),
+    ],
+)
+async def test_only_a_connection_that_came_to_nothing_shows_that_a_port_is_closed(site, monkeypatch, error, told):
+    async def fails(*_):
+        raise error
+
+    monkeypatch.setattr(asyncio, "open_connection", fails)
+    assert await closed_port(site.where) is told

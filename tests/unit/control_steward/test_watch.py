@@ -14,6 +14,7 @@ import pytest
 
 from shieldwall.contract import ports, routes
 from shieldwall.contract.records import ClientStatus, Outcome, Phase
+from shieldwall.control.steward import watch as module
 from shieldwall.control.steward.api import StewardUnreachableError
 from shieldwall.control.steward.sight import Probe
 from shieldwall.control.steward.watch import Pace
@@ -266,9 +267,9 @@ async def test_while_the_server_has_to_serve_another_leaf_each_look_is_on_a_new_
     seen, _ = watch(current=lambda key, serial: serial in served)
     await until(seen, lambda sight: sight.without_certificate is not Probe.UNKNOWN)
     await so(lambda: len(listening.asked) >= 10)
-    assert listening.connections == 1
+    assert listening.connections == 2, "one more to confirm what the probes showed"
     renewed, served = served, set()
-    await so(lambda: listening.connections >= 4)
+    await so(lambda: listening.connections >= 5)
     served = renewed
     assert seen.empty()
 
@@ -333,6 +334,25 @@ async def test_a_probe_is_not_believed_when_the_steward_goes_with_it(make, site,
         await probing.wait()
     gone = await until(seen, lambda sight: not sight.reachable)
     assert (gone.without_certificate, gone.closed_port) == (Probe.UNKNOWN, Probe.UNKNOWN)
+
+
+async def test_a_probe_is_not_believed_while_only_an_old_connection_is_answered(make, watch, listening, monkeypatch):
+    """New connections may fail for another reason than a policy, and an open one goes on."""
+    listening.tells(make.status())
+    opened, original = [], module.steward_api
+
+    def only_every_other(where, context):
+        opened.append(where)
+        if len(opened) % 2 == 0:
+            raise StewardUnreachableError("nobody opens")
+        return original(where, context)
+
+    monkeypatch.setattr(module, "steward_api", only_every_other)
+    seen, _ = watch()
+    await so(lambda: len(opened) >= 5)
+    sights = [seen.get_nowait() for _ in range(seen.qsize())]
+    assert sights
+    assert {(each.without_certificate, each.closed_port) for each in sights} == {(Probe.UNKNOWN, Probe.UNKNOWN)}
 
 
 async def test_an_ended_training_is_asked_less_often(make, watch, listening):

@@ -45,6 +45,19 @@ def test_a_policy_of_anothers_that_selects_a_pod_is_named_and_costs_the_points(w
         ((Requirement("app", "Exists"),), False),
         ((Requirement("app", "DoesNotExist"),), True),
         ((Requirement("shieldwall.dev/training", "DoesNotExist"),), False),
+        # What controllers add: told where it can be told, else it may be so.
+        (has("statefulset.kubernetes.io/pod-name", "digits-server-0"), True),
+        (has("statefulset.kubernetes.io/pod-name", "digits-aggregator-0"), True),
+        (has("statefulset.kubernetes.io/pod-name", "faces-server-0", "digits-server-1"), False),
+        (has("apps.kubernetes.io/pod-index", "0"), True),
+        (has("apps.kubernetes.io/pod-index", "1"), False),
+        (has("controller-revision-hash", "digits-server-5c9"), True),
+        (has("pod-template-hash", "5c9"), True),
+        ((Requirement("pod-template-hash", "NotIn", frozenset({"5c9"})),), True),
+        ((Requirement("controller-revision-hash", "Exists"),), True),
+        ((Requirement("pod-template-hash", "Exists"), *has("app.kubernetes.io/component", "server")), False),
+        ((Requirement("pod-template-hash", "DoesNotExist"), *has("app.kubernetes.io/component", "client")), False),
+        ((Requirement("pod-template-hash", "DoesNotExist"),), True),
     ],
 )
 def test_whom_it_selects_is_told_as_kubernetes_does(world, check, selects, ours):

@@ -62,7 +62,7 @@ class Request:
     code: str
     """Of HTTP, or "unreachable"."""
     namespace: str | None = None
-    """Of a watch and its list; None when it is of all namespaces, or where nobody asks."""
+    """Of kopf's watch and its list; None when it is of all namespaces, or where nobody asks."""
 
     @property
     def answered(self) -> bool:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
 
 from kubernetes.client import V1NetworkPolicy
 
 from shieldwall.control.plan.labels import Component, labels
+from shieldwall.control.plan.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from shieldwall.control.api.training import Training
     from shieldwall.control.status.sight import Policy, Requirement, Sight
+
+_Pod = Mapping[str, str | None]
+"""Labels of a pod. Where the value is None it is one that cannot be told beforehand."""
+
+_OF_DEPLOYMENT: Final = {"pod-template-hash": None}
 
 
 def foreign_policies(sight: Sight) -> list[str]:
@@ -30,25 +35,42 @@ def foreign_policies(sight: Sight) -> list[str]:
     ]
 
 
-def _pods(training: Training) -> list[dict[str, str]]:
-    """The labels of each pod."""
-    clients = [labels(training, Component.CLIENT, client.name) for client in training.spec.clients]
-    return [labels(training, Component.SERVER), labels(training, Component.AGGREGATOR), *clients]
+def _pods(training: Training) -> list[_Pod]:
+    """The labels of each pod: the plan's, and those that Kubernetes' own controllers add."""
+    names, clients = Names(training.name), training.spec.clients
+    return [
+        labels(training, Component.SERVER) | _of_stateful_set(names.server),
+        labels(training, Component.AGGREGATOR) | _of_stateful_set(names.aggregator),
+        *(labels(training, Component.CLIENT, client.name) | _OF_DEPLOYMENT for client in clients),
+    ]
 
 
-def _selects(policy: Policy, pod: Mapping[str, str]) -> bool:
-    return all(_holds(requirement, pod) for requirement in policy.selects)
+def _of_stateful_set(name: str) -> dict[str, str | None]:
+    """What a StatefulSet adds to its only pod."""
+    return {
+        "statefulset.kubernetes.io/pod-name": f"{name}-0",
+        "apps.kubernetes.io/pod-index": "0",
+        "controller-revision-hash": None,
+    }
 
 
-def _holds(requirement: Requirement, pod: Mapping[str, str]) -> bool:
-    """As Kubernetes has it (apimachinery, labels.Requirement.Matches); NotIn holds where the label is missing."""
-    value = pod.get(requirement.key)
+def _selects(policy: Policy, pod: _Pod) -> bool:
+    return all(_may_hold(requirement, pod) for requirement in policy.selects)
+
+
+def _may_hold(requirement: Requirement, pod: _Pod) -> bool:
+    """As Kubernetes has it (apimachinery, labels.Requirement.Matches); NotIn holds where the label is missing.
+
+    Of a label whose value cannot be told, whatever is possible.
+    """
+    key, value = requirement.key, pod.get(requirement.key)
+    unknown = key in pod and value is None
     match requirement.operator:
         case "In":
-            return value in requirement.values
+            return unknown or value in requirement.values
         case "NotIn":
             return value not in requirement.values
         case "Exists":
-            return value is not None
+            return key in pod
         case _:
-            return value is None
+            return key not in pod

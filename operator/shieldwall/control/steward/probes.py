@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _ALERT: Final = "CERTIFICATE_REQUIRED"
 """Alert 116, in OpenSSL's words (RFC 8446, 6.2)."""
+_UNREACHABLE: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT})
+"""What a packet filter makes of a connection that it drops or rejects. Not a name without an address, for one, nor a
+process without file descriptors."""
 _CONNECT_SECONDS: Final = 2.0
 _ALERT_SECONDS: Final = 2.0
 _ANSWER_SECONDS: Final = 5.0
@@ -44,14 +48,16 @@ async def without_certificate(where: Whereabouts, context: ssl.SSLContext) -> Pr
 async def closed_port(where: Whereabouts) -> Probe:
     """Connect to the aggregator's listener, which network policy closes to the operator.
 
-    That nobody is there looks the same as a policy: believe REFUSED only while the steward's listener answers,
-    which is served by the same program.
+    That nobody is there looks the same as a policy: believe REFUSED only when a new connection to the steward's
+    listener, which is served by the same program, comes about after it. What fails on this side says nothing.
     """
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
             _, writer = await asyncio.open_connection(where.address, ports.RUNTIME)
-    except OSError:
+    except TimeoutError:
         return Probe.REFUSED
+    except OSError as error:
+        return Probe.REFUSED if error.errno in _UNREACHABLE else Probe.UNKNOWN
     writer.transport.abort()
     return Probe.ADMITTED
 

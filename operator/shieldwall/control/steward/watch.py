@@ -139,7 +139,8 @@ class StewardWatch:
         """One connection's life; raises what ends it early."""
         where, credentials = self._around.where(), await self._newest_credentials()
         ends = self._end_of(credentials)
-        async with steward_api(where, tls_context(credentials)) as api:
+        context = tls_context(credentials)
+        async with steward_api(where, context) as api:
             await self._look(api)
             probing = asyncio.create_task(self._probe(where, trusting(credentials)))
             try:
@@ -148,8 +149,12 @@ class StewardWatch:
                     await self._pause(self._interval if believed else self._pace.active)
                     if not self._around.current(api.server_serial):
                         return  # a connection goes on to show the certificate that it was opened with
-                    believed = probing.done()
-                    await self._look(api, probing if believed else None)
+                    if believed or not probing.done():
+                        await self._look(api)
+                        continue
+                    async with steward_api(where, context) as anew:
+                        await self._look(anew, probing)
+                    believed = True
             finally:
                 probing.cancel()
 
@@ -168,7 +173,10 @@ class StewardWatch:
         return max(now + _SHORTEST_SESSION, min(due, now + timedelta(seconds=self._pace.session)))
 
     async def _look(self, api: StewardApi, probing: asyncio.Task[Probed] | None = None) -> None:
-        """Ask once. Probes that were over before are believed now that the steward answers after them too."""
+        """Ask once. Probes that were over before are believed when the steward answers after them too.
+
+        With these over a connection that is opened for it: an old one goes on where new ones come to nothing.
+        """
         async with self._around.share.asking, self._turn:
             status = await api.status()
             await api.fulfil(self._around.reinstatements(), status)
