@@ -34,7 +34,7 @@ SCALARS = st.one_of(
     TEXTS,
     st.booleans(),
     st.integers(-2, 20),
-    st.sampled_from([10**6, 10**12, 2**31, 2**53]),
+    st.sampled_from([10**6, 10**12, 2**31, 2**53, 2**63 - 1, 2**63, 10**19]),
     st.sampled_from([0.0, 0.1, 0.5, 0.49, 1.0, 1.5, -0.1, 1e9, 1e300]),
 )
 VALUES = st.one_of(
@@ -56,6 +56,12 @@ def every_path(schema, path=()):
 
 
 PATHS = st.sampled_from(sorted(every_path(structural(FederatedTrainingSpec)), key=str))
+ODD = st.dictionaries(
+    st.sampled_from(["", "ü", "a\n", "a b=c", "a.b", "a", "partition-id", "$(X)", "k" * 65]),
+    st.sampled_from([1, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**19, 10**25, 1e19, 1e30, 0.5, "x", False]),
+    max_size=3,
+)
+"""Keys that nothing but a text is asked of, and numbers that no 64 bits hold."""
 FITTING = {
     ("aggregation", "rule"): st.sampled_from(
         ["FedAvg", "FedMedian", "FedTrimmedAvg", "Krum", "MultiKrum", "ClippedMean", "Bulyan", "CenteredClipping"]
@@ -83,6 +89,11 @@ FITTING = {
     ("clients", 0, "resources", "limits", "memory"): st.sampled_from(["1Gi", "1024Mi", "1073741824"]),
     ("clients", 1, "name"): st.sampled_from(["c0", "other", "B", "a-b"]),
     ("app", "config", "lr"): st.sampled_from([0.1, 1, "x", True, [], [1], {}, {"a": 1}, "x" * 4097]),
+    ("app", "config"): ODD,
+    ("clients", 0, "nodeConfig"): ODD,
+    ("clients", 0, "data", "persistentVolumeClaim", "claimName"): st.sampled_from(
+        ["mine", "model-digits-aggregator-0", "state-digits-server-0", "model-x-server-1", "model-server-0", "A"]
+    ),
     ("aggregatorTemplate", "nodeSelector", "disk"): st.sampled_from(["ssd", ""]),
 }  # fmt: skip
 CHANGES = st.one_of(

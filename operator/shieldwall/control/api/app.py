@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shieldwall.control.api.fields import IMAGE, ApiModel, ConfigKey, ObjectName, Reference, Scalar
+from shieldwall.control.api.fields import IMAGE, ApiModel, ObjectName, Reference, Scalar
 
 
 class PullPolicy(StrEnum):
@@ -40,5 +40,5 @@ class App(ApiModel):
     """Wrapped mode: import reference of the app's own Flower ServerApp. Give either this or model."""
     evaluate: Reference | None = None
     """Managed mode: import reference of a function that scores each released model on the server."""
-    config: Annotated[dict[ConfigKey, Scalar], Field(max_length=128, default_factory=dict)]
+    config: Annotated[dict[str, Scalar], Field(max_length=128, default_factory=dict)]
     """Flower's run configuration: numbers, texts and truth values by name."""

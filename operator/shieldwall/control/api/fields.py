@@ -26,8 +26,6 @@ QUALIFIED_NAME: Final = (
 LABEL_VALUE: Final = r"^([A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?)?$"
 REFERENCE: Final = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$"
 IMAGE: Final = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
-CONFIG_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
-NODE_CONFIG_KEY: Final = r"^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?$"
 DURATION: Final = r"^([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,8}s)?$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?([numkMGTPE]|[KMGTPE]i)?$"
 NODE_TEXT: Final = r"^[^\"'\\\x00-\x1f\x7f]*$"
@@ -42,8 +40,6 @@ PATTERN_SENTENCES: Final = {
     LABEL_VALUE: "must be a label's value: letters, digits, dashes, dots and underscores",
     REFERENCE: "must be an import reference such as digits.client_app:app",
     IMAGE: "must be a container image such as registry.example/digits:1.4",
-    CONFIG_KEY: "must be letters, digits, dashes, dots and underscores, with a letter or digit at both ends",
-    NODE_CONFIG_KEY: "must be letters, digits, dashes and underscores, with a letter or digit at both ends",
     DURATION: "must be a duration such as 24h or 1h30m",
     QUANTITY: "must be a Kubernetes quantity such as 500m, 2 or 1Gi",
     NODE_TEXT: "must have no quotes, backslashes or control characters",
@@ -113,6 +109,7 @@ def _quantity_schema(pattern: str) -> WithJsonSchema:
 
 # Mixed scalars have no type in a structural schema. OpenAPI's bounds hold for values of their own type only: those of
 # texts refuse long ones, and those of maps and lists, which nothing can satisfy, refuse every map and list.
+# CEL sees nothing of a map of such values, not even its keys: so these are any text, and whoever writes them quotes.
 _NO_MAP_NO_LIST: Final = {"minProperties": 1, "maxProperties": 0, "minItems": 1, "maxItems": 0}
 _ANY_SCALAR: Final = {"x-kubernetes-preserve-unknown-fields": True, **_NO_MAP_NO_LIST}
 
@@ -125,8 +122,6 @@ NodeScalar = Annotated[
 Quantity = Annotated[str, _quantity(QUANTITY), _quantity_schema(QUANTITY)]
 Size = Annotated[str, _quantity(SIZE), _quantity_schema(SIZE)]
 
-ConfigKey = Annotated[str, Field(min_length=1, max_length=64, pattern=CONFIG_KEY)]
-NodeConfigKey = Annotated[str, Field(min_length=1, max_length=64, pattern=NODE_CONFIG_KEY)]
 Reference = Annotated[str, Field(min_length=3, max_length=253, pattern=REFERENCE)]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=SUBDOMAIN)]
 Region = Annotated[str, Field(min_length=1, max_length=63, pattern=REGION)]

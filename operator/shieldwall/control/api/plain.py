@@ -7,6 +7,7 @@ A map's empty values (null) are left out, as the API server leaves them out.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -83,7 +84,10 @@ class _Walk:
         if isinstance(value, int):
             if -_INT64 <= value < _INT64:
                 return int(value)
-            self.refuse(location, "Must be a number of at most 64 bits.")
+            # As the API server reads it, which writes some that it has as floating the same way.
+            if abs(value) <= sys.float_info.max:
+                return float(value)
+            self.refuse(location, "Must be a finite number.")
         elif isinstance(value, float):
             if math.isfinite(value):
                 return float(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Final
 
 from kubernetes.client import V1Container, V1Deployment, V1DeploymentSpec, V1DeploymentStrategy
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from shieldwall.control.plan.names import Names
     from shieldwall.control.plan.settings import PlanSettings
 
+_NOT_BARE: Final = re.compile(r"[^A-Za-z0-9_-]")
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 REGION_LABEL: Final = "topology.kubernetes.io/region"
 
 
@@ -106,8 +109,19 @@ def _supernode(training: Training, settings: PlanSettings, client: Client, index
 
 
 def node_config_text(config: Mapping[str, ConfigValue]) -> str:
-    """Flower's ``--node-config``: ``key=value`` with TOML values. Those that the API allows look the same in JSON."""
-    return " ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(config.items()))
+    """Flower's ``--node-config``: ``key=value`` in TOML.
+
+    The values that the API allows look the same in JSON. A key may be any text: one that is not bare is quoted, with
+    all else that Flower takes pairs apart by escaped. A dollar is escaped too: a kubelet replaces ``$(NAME)``.
+    """
+    pairs = (f"{_key(key)}={json.dumps(value, ensure_ascii=False)}" for key, value in sorted(config.items()))
+    return " ".join(pairs).replace("$", r"\u0024")
+
+
+def _key(text: str) -> str:
+    if _BARE.fullmatch(text):
+        return text
+    return '"' + _NOT_BARE.sub(lambda found: f"\\U{ord(found[0]):08x}", text) + '"'
 
 
 def _trainer(training: Training, settings: PlanSettings, client: Client) -> V1Container:
