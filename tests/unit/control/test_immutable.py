@@ -68,7 +68,7 @@ async def test_an_immutable_secret_is_made_anew_with_the_same_key(cluster, name)
         await passes(parts, 2)
         good = copy.deepcopy(cluster.objects[path])
         freeze(cluster, path, {"more": "eA=="}, ["example.com/mine"])
-        await passes(parts, 2)
+        await passes(parts)
         now = cluster.objects[path]
         assert now["data"] == good["data"]
         assert now["type"] == good["type"]
@@ -130,6 +130,16 @@ async def test_a_wall_that_cannot_be_set_right_stalls_the_training_until_it_is(c
         assert len(told(cluster, "ObjectNotRepaired")) == 1
         await passes(parts)
         assert condition(cluster, "Stalled")["status"] == "False"
+
+
+async def test_what_is_refused_before_there_are_pods_is_tried_again_and_stalls_nothing(cluster):
+    cluster.put(training_body())
+    cluster.faults[f"PATCH {WALL}"] = [failure(403, "Forbidden")]
+    async with replica(cluster) as parts:
+        with pytest.raises(ApiError):
+            await passes(parts)
+    assert condition(cluster, "Stalled")["status"] == "False"
+    assert condition(cluster, "Ready")["reason"] == "ObjectRefused"
 
 
 async def test_a_server_that_fails_for_a_moment_stalls_nothing_and_one_that_goes_on_does(cluster):
