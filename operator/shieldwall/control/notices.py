@@ -31,6 +31,10 @@ _ABNORMAL: Final = frozenset({"Stalled", "Suspended"})
 _HELD_UP: Final = frozenset({"ObjectRefused", "ApiError"})
 """Reasons of Reconciling for which something is not made or mended, and tried again."""
 _NAMED: Final = 3
+_FROZEN: Final = (
+    "A node never looks again at what it saw immutable while a pod there mounts it: set spec.suspend to true, wait"
+    " until the pods have gone, and set it back."
+)
 _WHY: Final[dict[str, str]] = {
     RenewalReason.MISSING: "there was none",
     RenewalReason.ISSUER_CHANGED: "what was there is of another CA",
@@ -125,6 +129,8 @@ def _reason(report: ClientReport) -> str:
 def repaired(repair: Repair) -> Occurrence:
     """A warning that an object of a training was not as the operator had left it."""
     note = f"{repair.kind} {repair.name} {repair.what}, and was set right."
+    if repair.frozen:
+        note += f" {_FROZEN}"
     return Occurrence("DriftRepaired", "Repair", note, "Warning")
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from shieldwall.control.api.training import Training
     from shieldwall.control.cluster.api import Api, Json
-    from shieldwall.control.cluster.apply import Applier
+    from shieldwall.control.cluster.apply import Applier, Repair
     from shieldwall.control.cluster.brake import Brake
     from shieldwall.control.cluster.events import Recorder
     from shieldwall.control.cluster.fill import Filler
@@ -91,6 +91,7 @@ class Reconciler:
             self._planner.forget(key)
             self._brake.forget(key)
             self._applier.forget(key)
+            self._filler.repairs(key)
             self._published.forget(key)
             self._yielded.pop(key, None)
             self._accepted.pop(key, None)
@@ -184,6 +185,7 @@ class Reconciler:
             if holds:
                 break  # what is left is left for somebody else, or for the next pass
         changed |= await self._filler.tidy(training, holds)
+        await self._tell_repaired(subject, self._filler.repairs(case.key), now)
         # A CA that is another's signs nothing; what it signed before stays.
         signs = known.observed.issuer is not None or not holds
         published, observed = self._published, known.observed
@@ -197,8 +199,7 @@ class Reconciler:
             with holds.one():
                 repair = await self._applier.ensure(training, wanted)
                 if repair is not None:
-                    self._metrics.repaired.labels(repair.kind).inc()
-                    await self._recorder.record(subject, repaired(repair), now)
+                    await self._tell_repaired(subject, [repair], now)
         if known.plan.complete and case.sound:
             await self._prune(training, known)
         return known, changed
@@ -216,6 +217,11 @@ class Reconciler:
         orders = [order for order in before.plan.certificates if order.secret in written]
         for what in issued(orders, after.observed.leaves):
             await self._recorder.record(subject, what, now)
+
+    async def _tell_repaired(self, subject: Subject, repairs: Iterable[Repair], now: datetime) -> None:
+        for repair in repairs:
+            self._metrics.repaired.labels(repair.kind).inc()
+            await self._recorder.record(subject, repaired(repair), now)
 
     async def _prune(self, training: Training, known: Planned) -> None:
         names = Names(training.name)

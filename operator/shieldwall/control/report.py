@@ -68,6 +68,7 @@ class Reporter:
         metrics: Metrics,
         settings: PlanSettings,
         clock: Callable[[], datetime],
+        unmended: Callable[[Key], Trouble | None],
     ) -> None:
         self._statuses = StatusWriter(api)
         self._store = store
@@ -76,6 +77,7 @@ class Reporter:
         self._metrics = metrics
         self._settings = settings
         self._clock = clock
+        self._unmended = unmended
 
     async def tell(
         self, case: Case, known: Planned, *, trouble: Trouble | None = None, retrying: Trouble | None = None
@@ -83,6 +85,8 @@ class Reporter:
         """Write what a pass saw: ``trouble`` waits for a human, ``retrying`` goes by itself."""
         training, observed, now = case.training, known.observed, self._clock()
         workloads = workloads_of(self._store.owned(case.key))
+        # Of a training without pods nothing is open yet: what is refused is told as what is tried again.
+        trouble = trouble or (self._unmended(case.key) if workloads else None)
         server = workloads.get(Names(training.name).server)
         self._stewards.follow(training, observed, running=server is not None and server.ready > 0)
         sight = Sight(

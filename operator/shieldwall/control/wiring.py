@@ -99,11 +99,11 @@ async def wire(  # noqa: PLR0913  # what is another in tests
             api, store, root, settings, random, brake, lambda _, order: metrics.issued.labels(order.reason).inc()
         )
         stewards = Stewards(filler, settings, random, clock, jitter, queue.add, locate)
-        recorder = Recorder(api, identity)
+        recorder, applier = Recorder(api, identity), Applier(api, store, brake)
         reconciler = Reconciler(
             api=api,
             store=store,
-            applier=Applier(api, store, brake),
+            applier=applier,
             filler=filler,
             brake=brake,
             recorder=recorder,
@@ -118,6 +118,7 @@ async def wire(  # noqa: PLR0913  # what is another in tests
                 metrics=metrics,
                 settings=settings,
                 clock=clock,
+                unmended=applier.unmended,
             ),
             clock=clock,
         )

@@ -7,6 +7,7 @@ import base64
 import time
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from cryptography import x509
 
@@ -105,6 +106,21 @@ CHANGES = {
     ("secrets", "digits-node-c0"): {"metadata": {"labels": {"app.kubernetes.io/name": None}}},
     ("secrets", "digits-node-c1"): {"stringData": {"more": "x"}},
 }
+_JUNK = "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"
+SMUGGLED = {
+    "junk behind the list": lambda good: {"ca.crl": good["ca.crl"] + _JUNK},
+    "a CA behind the list": lambda good: {"ca.crl": good["ca.crl"] + good["ca.crt"]},
+    "a CA behind the bundle": lambda good: {"ca.crt": 2 * good["ca.crt"]},
+    "nothing of ours": lambda _: {"ca.crt": "theirs", "ca.crl": "theirs"},
+}
+FROZEN = {
+    ("configmaps", "digits-trust"): {"data": {"ca.crt": "theirs"}, "immutable": True},
+    ("configmaps", "digits-policy"): {"data": {"policy.json": "{}"}, "immutable": True},
+    ("configmaps", "digits-client-policy"): {"immutable": True, "metadata": {"finalizers": ["example.com/mine"]}},
+    ("secrets", "digits-ca"): {"immutable": True, "metadata": {"finalizers": ["example.com/mine"]}},
+    ("secrets", "digits-node-c0"): {"stringData": {"more": "x"}, "immutable": True},
+    ("secrets", "digits-superexec"): {"immutable": True},
+}
 
 
 def test_changed_fields_and_fields_that_others_add_are_taken_back(space, tmp_path):
@@ -118,8 +134,96 @@ def test_changed_fields_and_fields_that_others_add_are_taken_back(space, tmp_pat
 
 
 def _content(item):
-    labels = item["metadata"].get("labels")
-    return item.get("spec", {}), item.get("data"), item.get("automountServiceAccountToken"), labels
+    labels, frozen = item["metadata"].get("labels"), item.get("immutable")
+    return item.get("spec", {}), item.get("data"), item.get("automountServiceAccountToken"), labels, frozen
+
+
+def test_what_is_put_beside_the_trust_is_taken_out(space, tmp_path):
+    space.apply(training(space))
+    with operator(space, tmp_path / "op"):
+        eventually(lambda: OBJECTS <= set(space.owned()))
+        good = space.get("configmaps", "digits-trust")["data"]
+        for what, change in SMUGGLED.items():
+            space.patch("configmaps", "digits-trust", {"data": change(good)})
+            eventually(lambda: space.get("configmaps", "digits-trust")["data"] == good, 5)
+            assert space.condition("Stalled")["status"] == "False", what
+
+
+def test_what_was_made_immutable_is_made_anew_and_told(space, tmp_path):
+    space.apply(training(space))
+    with operator(space, tmp_path / "op"):
+        eventually(lambda: OBJECTS <= set(space.owned()))
+        for (plural, name), change in FROZEN.items():
+            before = space.get(plural, name)
+            space.patch(plural, name, change)
+
+            def mended(plural=plural, name=name, was=before):
+                now = space.find(plural, name)
+                return (
+                    now is not None
+                    and now["metadata"]["uid"] != was["metadata"]["uid"]
+                    and _content(now) == _content(was)
+                )
+
+            eventually(mended, 5)
+        items = space.server.request("GET", f"/apis/events.k8s.io/v1/namespaces/{space.name}/events")["items"]
+        notes = [each["note"] for each in items if each["reason"] == "DriftRepaired"]
+        for _, name in FROZEN:
+            assert any(f" {name} was changed (immutable" in note for note in notes), name
+    assert space.condition("Stalled")["status"] == "False"
+
+
+async def test_a_trust_that_cannot_be_set_right_costs_ready(space):
+    """An admission policy of somebody's refuses the mend; the training says so until it is gone."""
+    space.apply(training(space))
+    group, name = "/apis/admissionregistration.k8s.io/v1", f"no-mends-{space.name}"
+    mends = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["configmaps"]}
+    policy = {
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [mends]},
+            "validations": [{"expression": "object.metadata.name != 'digits-trust'", "message": "not today"}],
+        },
+    }
+    here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": space.name}}}
+    binding = {
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"], "matchResources": here},
+    }
+    async with replica(space) as parts:
+        await quiet(parts, space)
+        good = space.get("configmaps", "digits-trust")["data"]
+        space.patch("configmaps", "digits-trust", {"data": {"ca.crt": "theirs"}})
+        space.server.request("POST", f"{group}/validatingadmissionpolicies", policy)
+        space.server.request("POST", f"{group}/validatingadmissionpolicybindings", binding)
+
+        def refused():
+            try:
+                space.patch("configmaps", "digits-trust", {"metadata": {"annotations": {"a": str(time.monotonic())}}})
+            except httpx.HTTPStatusError:
+                return True
+            return False
+
+        try:
+            eventually(refused, 30)
+            await parts.worker._lister.everything()
+            with pytest.raises(ApiError, match="not today"):
+                await parts.reconciler.reconcile((space.name, "digits"))
+            for kind, status in (("Ready", "False"), ("Stalled", "True")):
+                said = space.condition(kind)
+                assert (said["status"], said["reason"]) == (status, "ObjectNotRepaired")
+                assert "ConfigMap digits-trust" in said["message"]
+        finally:
+            space.server.request("DELETE", f"{group}/validatingadmissionpolicybindings/{name}")
+            space.server.request("DELETE", f"{group}/validatingadmissionpolicies/{name}")
+
+        def allowed():
+            return not refused()
+
+        eventually(allowed, 30)
+        await mended(parts, space)
+        assert space.get("configmaps", "digits-trust")["data"] == good
+        assert space.condition("Stalled")["status"] == "False"
 
 
 def test_a_shared_secret_that_somebody_chose_is_made_anew(space, tmp_path):

@@ -11,6 +11,8 @@ from shieldwall.control.cluster.drift import drift
 from shieldwall.control.cluster.errors import ApiError, ForeignObjectError, LeavingObjectError
 from shieldwall.control.cluster.kinds import STATEFUL_SET
 from shieldwall.control.cluster.live import MANAGER, Live, live_of
+from shieldwall.control.cluster.removal import remove
+from shieldwall.control.cluster.unmended import Unmended
 from shieldwall.control.cluster.volume_claims import require_own_claims
 from shieldwall.control.cluster.wanted import MANIFEST_HASH
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from shieldwall.control.cluster.kinds import Kind
     from shieldwall.control.cluster.store import Key, ObjectName, Store
     from shieldwall.control.cluster.wanted import Wanted
+    from shieldwall.control.status.sight import Trouble
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -35,6 +38,8 @@ class Repair:
     name: str
     what: str
     """What was wrong, as a sentence without its end: "was deleted", "was changed (spec.replicas)"."""
+    frozen: bool = False
+    """Whether it was immutable: kubelets do not look again at what they have seen so."""
 
 
 class Applier:
@@ -48,16 +53,23 @@ class Applier:
         """What was wanted of a sight that was found to be so; goes when the store drops the sight."""
         self._made: dict[Key, dict[ObjectName, str]] = {}
         """What this operator has seen in place, by the hash of what was wanted then. Nobody else can change it."""
+        self._unmended = Unmended()
 
     def forget(self, key: Key) -> None:
         """A training has gone."""
         self._made.pop(key, None)
+        self._unmended.keep(key, ())
+
+    def unmended(self, key: Key) -> Trouble | None:
+        """What of the training's wall could not be set right; None when it all stands."""
+        return self._unmended.trouble(key, self._store.owned(key).values())
 
     def keep(self, key: Key, wanted: AbstractSet[ObjectName]) -> None:
         """Forget what is no longer wanted, though it had gone already and is not pruned."""
         made = self._made.get(key, {})
         for itself in made.keys() - wanted:
             del made[itself]
+        self._unmended.keep(key, wanted)
 
     async def ensure(self, training: Training, wanted: Wanted) -> Repair | None:
         """Make the object what is wanted; returns what was mended of somebody else's doing.
@@ -65,6 +77,13 @@ class Applier:
         Raises ForeignObjectError or LeavingObjectError when the name is somebody else's, ForeignClaimError, ApiError,
         ApiUnreachableError.
         """
+        try:
+            return await self._ensure(training, wanted)
+        except ApiError as error:
+            self._unmended.failed((training.namespace, training.name), (wanted.kind.kind, wanted.name), error)
+            raise
+
+    async def _ensure(self, training: Training, wanted: Wanted) -> Repair | None:
         kind, name, desired, digest = wanted.kind, wanted.name, wanted.body, wanted.digest
         key, itself = (training.namespace, training.name), (kind.kind, name)
         made = self._made.setdefault(key, {})
@@ -86,6 +105,8 @@ class Applier:
         wrong = _wrong(desired, live) if self._checked.get(live) != digest else []
         if not wrong:
             made[itself] = digest
+            if self._checked.get(live) != digest:
+                self._unmended.done(key, live)
             self._checked[live] = digest
             self._brake.calm(key, live)
             return None
@@ -95,9 +116,10 @@ class Applier:
         drifted = made.get(itself, live.annotations.get(MANIFEST_HASH)) == digest
         if not drifted:
             _LOG.info("%s %s/%s is not as wanted: %s", kind.kind, live.namespace, name, ", ".join(wrong[:5]))
-        await self._mend(kind, desired, digest)
+        await self._mend(live, desired, digest)
         made[itself] = digest
-        return _repair(wanted, training, f"was changed ({', '.join(wrong[:3])})") if drifted else None
+        what = f"was changed ({', '.join(wrong[:3])})"
+        return _repair(wanted, training, what, frozen=live.immutable) if drifted else None
 
     async def prune(self, live: Live) -> None:
         """Delete an object that is no longer wanted."""
@@ -118,7 +140,12 @@ class Applier:
         # Not forced: whoever made the object since we looked is not overwritten.
         self._take(kind, await self._api.apply(kind, desired, MANAGER, force=False), desired, digest)
 
-    async def _mend(self, kind: Kind, desired: Json, digest: str) -> None:
+    async def _mend(self, live: Live, desired: Json, digest: str) -> None:
+        kind = live.kind
+        if live.immutable:
+            await remove(self._api, self._store, live)
+            await self._create(kind, desired, digest)
+            return
         answer = await self._api.apply(kind, desired, MANAGER)
         if _wrong(desired, live_of(kind, answer)):
             # What others have added is theirs for server-side apply; in a training's objects nothing is.
@@ -136,11 +163,12 @@ class Applier:
             # The API server has its own mind about it (an admission plugin, say): do not fight it at every pass.
             _LOG.warning("%s %s/%s stays different: %s", kind.kind, live.namespace, live.name, ", ".join(left[:5]))
         self._checked[live] = digest
+        self._unmended.done((live.namespace, live.training or ""), live, left)
 
 
-def _repair(wanted: Wanted, training: Training, what: str) -> Repair:
+def _repair(wanted: Wanted, training: Training, what: str, *, frozen: bool = False) -> Repair:
     _LOG.warning("%s %s/%s %s, and was set right", wanted.kind.kind, training.namespace, wanted.name, what)
-    return Repair(wanted.kind.kind, wanted.name, what)
+    return Repair(wanted.kind.kind, wanted.name, what, frozen)
 
 
 def require_ours(live: Live, training: Training) -> None:
@@ -155,7 +183,8 @@ def require_ours(live: Live, training: Training) -> None:
 
 def _wrong(desired: Json, live: Live) -> list[str]:
     """Where the object is not as wanted."""
-    return [*drift(desired, live.body()), *(f"fields of {manager}" for manager in live.strangers)]
+    frozen = ["immutable"] if live.immutable and not desired.get("immutable") else []
+    return [*frozen, *drift(desired, live.body()), *(f"fields of {manager}" for manager in live.strangers)]
 
 
 def _taken_over(desired: Json, live: Json) -> Json:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakSet
 
 from shieldwall.contract.identity import Federation
-from shieldwall.control.cluster.apply import require_ours
+from shieldwall.control.cluster.apply import Repair, require_ours
 from shieldwall.control.cluster.entries import OPAQUE, TLS, plain, secret
 from shieldwall.control.cluster.errors import ApiError, ForeignAuthorityError, OtherOperatorError
 from shieldwall.control.cluster.kinds import SECRET
 from shieldwall.control.cluster.live import MANAGER, live_of
+from shieldwall.control.cluster.removal import remove
 from shieldwall.control.issuing.contents import (
     authority_files,
     certificate_files,
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from shieldwall.control.cluster.holds import Holds
     from shieldwall.control.cluster.live import Live, SecretFacts
     from shieldwall.control.cluster.root import RootCa
-    from shieldwall.control.cluster.store import Store
+    from shieldwall.control.cluster.store import Key, Store
     from shieldwall.control.issuing.randomness import Randomness
     from shieldwall.control.plan.orders import CertificateOrder, Plan
     from shieldwall.control.plan.settings import PlanSettings
@@ -79,6 +80,7 @@ class Filler:
         """Namespaces and names of Secrets that were there though nobody had seen them."""
         self._tidy: WeakSet[Live] = WeakSet()
         """Sights of Secrets with nothing in them that is not ours; go when the store drops the sight."""
+        self._repairs: dict[Key, list[Repair]] = {}
 
     async def fill(self, training: Training, plan: Plan, now: datetime, holds: Holds) -> frozenset[str]:
         """Fill every order, the authority's first. Returns the names of the Secrets that were written.
@@ -121,6 +123,10 @@ class Filler:
         if live is not None:
             await self._vouch(training, live)
 
+    def repairs(self, key: Key) -> list[Repair]:
+        """What of somebody else's doing was mended since this was asked last."""
+        return self._repairs.pop(key, [])
+
     def require_root(self) -> None:
         """Raises UnreadableRootError, though whatever is there already can go on without the root."""
         self._root.require_readable()
@@ -146,6 +152,10 @@ class Filler:
 
     async def _tidied(self, training: Training, live: Live, entries: frozenset[str]) -> bool:
         require_ours(live, training)
+        if live.immutable:
+            return self._brake.allows((training.namespace, training.name), live) and await self._thaw(
+                training, entries, live
+            )
         key, change = (training.namespace, training.name), self._untidy(training, live, entries)
         if change is None:
             self._tidy.add(live)
@@ -154,6 +164,21 @@ class Filler:
             await self._merge(live, change)
             return True
         return False
+
+    async def _thaw(self, training: Training, entries: frozenset[str], live: Live) -> bool:
+        """The same Secret, made anew without being immutable: a key that is good goes on to serve."""
+        body = await self._api.get(SECRET, live.namespace, live.name)
+        seen, files = live_of(SECRET, body), plain(body)
+        require_ours(seen, training)
+        own = {name: content for name, content in files.items() if name in entries}
+        await self._anew(training, seen, self._body(training, live.name, own, body["type"], seen.annotations))
+        return True
+
+    async def _anew(self, training: Training, frozen: Live, body: Json) -> None:
+        await remove(self._api, self._store, frozen)
+        self._take(await self._api.create(SECRET, body, MANAGER))
+        repair = Repair(SECRET.kind, frozen.name, "was changed (immutable)", frozen=True)
+        self._repairs.setdefault((training.namespace, training.name), []).append(repair)
 
     async def issuer(self, training: Training) -> Authority:
         """The training's CA with its key, read now.
@@ -275,6 +300,9 @@ class Filler:
     ) -> None:
         old = current.body()
         body = self._body(training, current.name, files, old.get("type", OPAQUE), annotations)
+        if current.immutable:
+            await self._anew(training, current, body)
+            return
         body["metadata"] |= {"uid": current.uid, "resourceVersion": str(current.resource_version)}
         self._take(await self._api.replace(SECRET, body, MANAGER))
 

@@ -99,6 +99,8 @@ class Live:
     owner: Owner | None
     leaving: bool
     """Whether it is being deleted."""
+    immutable: bool
+    """Whether nobody can change its data any more, nor that: it can only be deleted and made anew."""
     strangers: tuple[str, ...]
     """Field managers besides ours that own a part of its content."""
     annotations: Mapping[str, str]
@@ -131,6 +133,7 @@ def live_of(kind: Kind, body: Mapping[str, Any]) -> Live:
         training=(metadata.get("labels") or {}).get(TRAINING_LABEL),
         owner=owner,
         leaving="deletionTimestamp" in metadata,
+        immutable=kept.get("immutable") is True,
         strangers=_strangers(managed) if kind is not SECRET else (),
         annotations=dict(metadata.get("annotations") or {}),
         content=json.dumps(kept, separators=(",", ":")).encode(),
