@@ -147,6 +147,10 @@ def test_what_is_put_beside_the_trust_is_taken_out(space, tmp_path):
             space.patch("configmaps", "digits-trust", {"data": change(good)})
             eventually(lambda: space.get("configmaps", "digits-trust")["data"] == good, 5)
             assert space.condition("Stalled")["status"] == "False", what
+    space.patch("configmaps", "digits-trust", {"data": SMUGGLED["a CA behind the list"](good)})
+    with operator(space, tmp_path / "another"):  # one that does not know what was there before
+        eventually(lambda: "CERTIFICATE" not in space.get("configmaps", "digits-trust")["data"]["ca.crl"], 30)
+    assert space.get("configmaps", "digits-trust")["data"]["ca.crt"] == good["ca.crt"]
 
 
 def test_what_was_made_immutable_is_made_anew_and_told(space, tmp_path):

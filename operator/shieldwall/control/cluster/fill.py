@@ -11,11 +11,12 @@ from weakref import WeakSet
 
 from shieldwall.contract.identity import Federation
 from shieldwall.control.cluster.apply import Repair, require_ours
-from shieldwall.control.cluster.entries import OPAQUE, TLS, plain, secret
+from shieldwall.control.cluster.entries import OPAQUE, TLS, plain
 from shieldwall.control.cluster.errors import ApiError, ForeignAuthorityError, OtherOperatorError
 from shieldwall.control.cluster.kinds import SECRET
 from shieldwall.control.cluster.live import MANAGER, live_of
 from shieldwall.control.cluster.removal import remove
+from shieldwall.control.cluster.secret_bodies import INSTALLATION, secret_body, untidy
 from shieldwall.control.issuing.contents import (
     authority_files,
     certificate_files,
@@ -24,9 +25,7 @@ from shieldwall.control.issuing.contents import (
 )
 from shieldwall.control.issuing.facts import authority_of
 from shieldwall.control.plan.certificates import entries_of, usable_issuer
-from shieldwall.control.plan.labels import metadata as metadata_of
 from shieldwall.control.plan.names import Names
-from shieldwall.control.plan.render import manifest
 from shieldwall.pki.leaf import LeafRequest
 
 if TYPE_CHECKING:
@@ -47,9 +46,6 @@ if TYPE_CHECKING:
 
 RENEWED_FOR: Final = "shieldwall.dev/renewed-for"
 """Annotation of a leaf's Secret: the request for renewal that it answered."""
-INSTALLATION: Final = "shieldwall.dev/installation"
-"""Annotation of the Secret of a training's CA: the operator that works on the training. POST is compare-and-swap, and
-nothing else of a training is made before its CA."""
 
 
 class Filler:
@@ -306,18 +302,6 @@ class Filler:
         body["metadata"] |= {"uid": current.uid, "resourceVersion": str(current.resource_version)}
         self._take(await self._api.replace(SECRET, body, MANAGER))
 
-    def _untidy(self, training: Training, live: Live, entries: frozenset[str] | None = None) -> Json | None:
-        """What gives back labels and claim, and takes out what is not of ``entries``; None when all is well."""
-        wanted, found = self._body(training, live.name, {}, OPAQUE)["metadata"], live.body()["metadata"]
-        change: Json = {
-            "metadata": {part: _missing(wanted[part], found.get(part) or {}) for part in ("labels", "annotations")}
-        }
-        held = live.secret.keys if live.secret is not None else frozenset()
-        foreign = held - entries if entries is not None else frozenset()
-        if foreign:
-            change["data"] = dict.fromkeys(sorted(foreign))
-        return change if foreign or any(change["metadata"].values()) else None
-
     async def _merge(self, live: Live, change: Json) -> None:
         change["metadata"]["resourceVersion"] = str(live.resource_version)
         self._take(await self._api.merge(SECRET, live.namespace, live.name, change, MANAGER))
@@ -333,11 +317,7 @@ class Filler:
         secret_type: str,
         annotations: Mapping[str, str] | None = None,
     ) -> Json:
-        metadata = manifest(metadata_of(training, name))
-        claim = {INSTALLATION: self._root.installation} if name == Names(training.name).authority else {}
-        metadata["annotations"] = {**(annotations or {}), **claim}
-        return secret(metadata, files, secret_type)
+        return secret_body(training, name, files, secret_type, annotations or {}, self._root.installation)
 
-
-def _missing(wanted: Mapping[str, str], found: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in wanted.items() if found.get(key) != value}
+    def _untidy(self, training: Training, live: Live, entries: frozenset[str] | None = None) -> Json | None:
+        return untidy(live, self._body(training, live.name, {}, OPAQUE), entries)
