@@ -184,7 +184,12 @@ def installed(server, render):
         "message": "told",
         "summary": {"round": "7/30", "clients": "2/3"},
         "conditions": [{"type": name, "message": f"{name} told", **condition} for name in ("Stalled", "Certificates")],
-        "clients": {"worst": [{"name": "liar", "state": "refused", "refused": 4, "message": "told"}]},
+        "clients": {
+            "worst": [
+                {"name": "liar", "state": "refused", "refused": 4, "message": "told"},
+                {"name": "idler", "state": "banned", "strikes": 5, "innovation": 0.01, "message": "told"},
+            ]
+        },
         "security": {"score": 25, "checks": [{"name": "Rule", "state": "failed", "points": 0, "message": "told"}]},
     }
     server.request("PATCH", f"{path}/seen/status", {"status": status}, patch="merge")
