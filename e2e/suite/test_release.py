@@ -8,7 +8,7 @@ from io import BytesIO
 
 import pytest
 
-from .conftest import ROOT
+from .conftest import ROOT, space
 from .documents import digits
 from .kubectl import eventually
 from .test_renewal import restarts
@@ -48,20 +48,23 @@ def test_without_the_operator_training_goes_on_and_the_next_one_adopts_it(site, 
     assert restarts(kubectl) == runs
 
 
-@pytest.mark.timeout(600)
-def test_an_upgrade_of_the_chart_restarts_nothing_of_a_training(site, kubectl, release, training, tmp_path):
+@pytest.mark.timeout(900)
+def test_an_upgrade_of_the_chart_restarts_nothing_of_a_training(site, release, request, tmp_path):
+    """The training is made under the first chart, whose CustomResourceDefinition has defaults of its own."""
     system = site.kubectl.inside(release.namespace)
     release.install(site.images.operator, site.images.runtime, first_chart(tmp_path), "podAnnotations.chart=first")
     assert annotations(system) == {"first"}
-    number = kubectl.status("digits")["round"]
-    eventually(lambda: kubectl.status("digits")["round"] > number, 90)
-    before, runs = resources(kubectl), restarts(kubectl)
-    release.install(site.images.operator, site.images.runtime)
-    assert annotations(system) == {None}, "the operator's pods are new"
-    number = kubectl.status("digits")["round"]
-    eventually(lambda: kubectl.status("digits")["round"] > number + 1, 90)
-    assert resources(kubectl) == before
-    assert restarts(kubectl) == runs
+    with space(site, request, "-upgrade") as kubectl:
+        kubectl.apply(digits(site.images.digits, 3, 500))
+        eventually(lambda: kubectl.status("digits").get("round", 0) >= 2, 240)
+        before, runs = resources(kubectl), restarts(kubectl)
+        release.install(site.images.operator, site.images.runtime)
+        assert annotations(system) == {None}, "the operator's pods are new"
+        number = kubectl.status("digits")["round"]
+        eventually(lambda: kubectl.status("digits")["round"] > number + 1, 90)
+        assert resources(kubectl) == before
+        assert restarts(kubectl) == runs
+        kubectl.delete("ft", "digits")
 
 
 def annotations(system):
