@@ -13,9 +13,9 @@ from shieldwall.contract.policy import AggregationPolicy, ContributionPolicy, Ru
 from shieldwall.contract.records import Fate, Outcome, ReplyRecord, RoundRecord
 from shieldwall.local.attackers.freeriders import Seen, free_ride
 from shieldwall.runtime.aggregation import Updates, aggregate
+from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.contribution.conduct import Court, after_record, banned_keys
 from shieldwall.runtime.contribution.evidence import weigh
-from shieldwall.runtime.contribution.gram import inner_products
 from shieldwall.runtime.contribution.marks import Marks
 from shieldwall.runtime.validation.outliers import Past, judge, relative
 

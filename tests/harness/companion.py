@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .apiserver import ApiServer
 
 
-class Companion:
+class Companion(ABC):
     """Context manager around a component that acts on a running ApiServer."""
 
     name: ClassVar[str]
@@ -46,11 +47,13 @@ class Companion:
             raise RuntimeError(f"{self.name} is not started")
         return self._component
 
+    @abstractmethod
     def _command(self) -> Sequence[str | Path]:
-        raise NotImplementedError
+        """The program and its arguments."""
 
+    @abstractmethod
     def _ready(self) -> bool:
-        raise NotImplementedError
+        """Whether it acts by now."""
 
     def _serving(self, port: int) -> list[str | Path]:
         """The flags of a Kubernetes component that serves its health on ``port`` and needs no leader."""

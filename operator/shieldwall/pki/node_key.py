@@ -27,7 +27,7 @@ def node_key_from_openssh(text: str | bytes) -> ec.EllipticCurvePrivateKey:
         raise MalformedPemError("an OpenSSH private key of an elliptic curve")
     try:  # as in private_key_from_pem
         key = serialization.load_ssh_private_key(content, password=None, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last for a compressed point
         raise MalformedPemError("an OpenSSH private key") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise UnsupportedKeyError(type(key).__name__)

@@ -106,7 +106,7 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(space, tmp_path):
         leader = eventually(lambda: holder(space))
         processes[leader].send_signal(signal.SIGTERM)
         assert processes[leader].wait(15) == 0
-        eventually(lambda: holder(space) not in {None, leader}, 10)  # the lease itself lasts 15 s
+        eventually(lambda: holder(space) not in {None, leader}, 6)
 
 
 def holder(space):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import json
 import os
 import re
@@ -12,6 +11,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from harness.documents import every_path, put
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -44,15 +44,6 @@ VALUES = st.one_of(
 RECONCILED = None if os.environ.get("SHIELDWALL_LONG") else 60
 """How many of the accepted; all of them take minutes, and then every run generates others."""
 UNKNOWN = re.compile(r'unknown field "([^"]+)"')
-
-
-def every_path(schema, path=()):
-    if path:
-        yield path
-    for name, child in schema.get("properties", {}).items():
-        yield from every_path(child, (*path, name))
-    if "items" in schema:
-        yield from every_path(schema["items"], (*path, 0))
 
 
 PATHS = st.sampled_from(sorted(every_path(structural(FederatedTrainingSpec)), key=str))
@@ -100,22 +91,6 @@ CHANGES = st.one_of(
     st.tuples(PATHS, VALUES),
     *(st.tuples(st.just(path), values) for path, values in FITTING.items()),
 )
-
-
-def put(document, path, value):
-    for step, following in itertools.pairwise(path):
-        empty = [] if isinstance(following, int) else {}
-        if isinstance(document, list):
-            document.extend([{}] * (step + 1 - len(document)))
-            document = document[step]
-        elif isinstance(document, dict):
-            document = document.setdefault(step, empty)
-        if not isinstance(document, dict | list):
-            return
-    if isinstance(document, dict):
-        document[path[-1]] = value
-    elif isinstance(document, list):
-        document[:1] = [value]
 
 
 def told(space, document):

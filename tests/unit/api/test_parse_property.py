@@ -1,8 +1,8 @@
 import copy
 import datetime as dt
-import itertools
 
 import pytest
+from harness.documents import every_path, put
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,33 +32,7 @@ JUNK = st.recursive(
 )
 
 
-def every_path(schema, path=()):
-    """All paths that the schema knows, with the first client for all clients."""
-    if path:
-        yield path
-    for name, child in schema.get("properties", {}).items():
-        yield from every_path(child, (*path, name))
-    if "items" in schema:
-        yield from every_path(schema["items"], (*path, 0))
-
-
 PATHS = st.sampled_from(sorted(every_path(structural(Manifest)), key=str))
-
-
-def put(document, path, value):
-    for step, following in itertools.pairwise(path):
-        empty = [] if isinstance(following, int) else {}
-        if isinstance(document, list):
-            document.extend([] if document else [empty])
-            document = document[0]
-        elif isinstance(document, dict):
-            document = document.setdefault(step, empty)
-        if not isinstance(document, dict | list):
-            return
-    if isinstance(document, dict):
-        document[path[-1]] = value
-    elif isinstance(document, list):
-        document[:1] = [value]
 
 
 @given(document=JUNK)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shieldwall.contract.records import Flag
+from shieldwall.runtime.aggregation.gram import cosines, inner_products, squared_distances
 from shieldwall.runtime.contribution.evidence import agreements, near_duplicates, weigh
-from shieldwall.runtime.contribution.gram import cosines, inner_products, squared_distances
 from shieldwall.runtime.contribution.innovation import RIDGE, floor_of, innovation
 
 N, D, K = 12, 5000, 6

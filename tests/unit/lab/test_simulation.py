@@ -52,7 +52,7 @@ def test_success_of_a_backdoor_is_measured_by_the_users_own_evaluation(digits_ro
 
 def test_who_was_left_out_is_counted(digits_rows):
     liars = digits_rows["FedTrimmedAvg", FLIP].standings(attackers=True)
-    assert liars[Standing.OUTVOTED] + liars[Standing.REJECTED] == liars.total() == 5 * 2
+    assert liars == {Standing.REJECTED: 5 * 2}, "as outliers, by validation"
     others = digits_rows["FedTrimmedAvg", FLIP].standings(attackers=False)
     assert others == {Standing.OK: 5 * 8}
 

@@ -87,3 +87,12 @@ def test_a_p256_key_is_read_in_every_form_with_what_tools_write_around_it():
     for text in (private_key_to_pem(key).encode(), older, parameters + older):
         assert private_key_from_pem(text).private_numbers() == key.private_numbers()
     assert node_key_from_openssh(node_key_to_openssh(key)).private_numbers() == key.private_numbers()
+
+
+def test_a_node_key_with_a_compressed_point_is_malformed():
+    text = node_key_to_openssh(ec.generate_private_key(ec.SECP256R1()))
+    content = base64.b64decode("".join(text.splitlines()[1:-1]))
+    compressed = content.replace(struct.pack(">I", 65) + b"\x04", struct.pack(">I", 65) + b"\x02")
+    assert compressed != content
+    with pytest.raises(MalformedPemError):
+        node_key_from_openssh(armoured("OPENSSH", compressed))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from shieldwall.contract.policy import ValidationPolicy
 from shieldwall.contract.records import Fate
-from shieldwall.runtime.contribution.gram import inner_products
+from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.validation.outliers import FEWEST, Past, judge, relative
 from shieldwall.runtime.validation.robust import z_score, z_scores
 

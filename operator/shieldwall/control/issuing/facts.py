@@ -23,7 +23,6 @@ _UNREADABLE: Final = (
     KeyError,
     ValueError,
     TypeError,
-    NotImplementedError,
     UnsupportedAlgorithm,
     x509.DuplicateExtension,
     x509.InvalidVersion,

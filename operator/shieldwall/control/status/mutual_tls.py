@@ -18,16 +18,25 @@ if TYPE_CHECKING:
     from shieldwall.control.status.view import View
 
 
+def _probed(probe: Probe, *, refused: str, admitted: str, untried: str) -> Finding:
+    match probe:
+        case Probe.REFUSED:
+            return observed(refused)
+        case Probe.ADMITTED:
+            return failed(admitted)
+        case Probe.UNKNOWN:
+            return unknown(untried)
+
+
 def _certificate_required(view: View) -> Finding:
     if view.fresh is None:
         return UNSEEN
-    match view.fresh.without_certificate:
-        case Probe.REFUSED:
-            return observed("A handshake without a certificate was refused.")
-        case Probe.ADMITTED:
-            return failed("A handshake without a certificate went through.")
-        case Probe.UNKNOWN:
-            return unknown("No handshake without a certificate was tried yet.")
+    return _probed(
+        view.fresh.without_certificate,
+        refused="A handshake without a certificate was refused.",
+        admitted="A handshake without a certificate went through.",
+        untried="No handshake without a certificate was tried yet.",
+    )
 
 
 def _certificates_served(view: View) -> Finding:
@@ -49,13 +58,12 @@ def _network_policy(view: View) -> Finding:
         return unknown(f"What others allow is added to what the training's own policies do: {some(foreign)}.")
     if view.fresh is None:
         return UNSEEN
-    match view.fresh.closed_port:
-        case Probe.REFUSED:
-            return observed("A connection that no NetworkPolicy allows did not come about.")
-        case Probe.ADMITTED:
-            return failed("A connection that no NetworkPolicy allows came about: the cluster does not enforce them.")
-        case Probe.UNKNOWN:
-            return unknown("No forbidden connection was tried yet.")
+    return _probed(
+        view.fresh.closed_port,
+        refused="A connection that no NetworkPolicy allows did not come about.",
+        admitted="A connection that no NetworkPolicy allows came about: the cluster does not enforce them.",
+        untried="No forbidden connection was tried yet.",
+    )
 
 
 def _updates_signed(view: View) -> Finding:

@@ -7,18 +7,17 @@ follow from it without looking at a coordinate again.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shieldwall.runtime.aggregation.passes import in_segments, spans, width_for
+from shieldwall.runtime.aggregation.gram import inner_products, squared_distances, symmetric
 from shieldwall.runtime.aggregation.vectors import safe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
     from shieldwall.runtime.model import Vector
 
@@ -63,7 +62,7 @@ class Geometry:
         rows[:-1, :n] = mixture
         rows[-1, n] = 1.0
         # Σ aᵢbⱼ‖uᵢ − uⱼ‖² less half of that within each: exact for rows that add up to 1.
-        across = _symmetric(rows @ around @ rows.T)
+        across = symmetric(rows @ around @ rows.T)
         own = np.diagonal(across) / 2.0
         apart = np.maximum(across - own[:, None] - own, 0.0)
         np.fill_diagonal(apart, 0.0)
@@ -78,51 +77,19 @@ def geometry_of(vectors: Sequence[Vector], threads: int = 1) -> Geometry:
     squares) a second pass does all in float64, about the update that lies nearest to half of the others.
     """
     dtype = vectors[0].dtype
-    gram = _gram(vectors, None, dtype, threads)
+    gram = inner_products(vectors, dtype=dtype, threads=threads)
     rough = _distances(gram)
     if _is_resolved(rough, gram, dtype):
         return Geometry(np.diagonal(gram).copy(), rough)
     middle = np.sort(rough, axis=1)[:, len(rough) // 2]
     nearest = int(np.lexsort((np.nan_to_num(np.diagonal(gram), nan=np.inf), middle))[0])
-    about = _gram(vectors, vectors[nearest], np.float64, threads)
-    plain = np.diagonal(_gram(vectors, None, np.float64, threads))
+    about = inner_products(vectors, minus=vectors[nearest], threads=threads)
+    plain = np.diagonal(inner_products(vectors, threads=threads))
     return Geometry(np.nan_to_num(plain, posinf=BEYOND), _distances(about))
 
 
-def _gram(vectors: Sequence[Vector], minus: Vector | None, dtype: DTypeLike, threads: int) -> Matrix:
-    """Inner products of ``vectors``, less ``minus``: (n, n). Not finite where a product overflows."""
-    n = len(vectors)
-    width = width_for(n)
-
-    def work(part: slice) -> Matrix:
-        total, product, scratch = np.zeros((n, n)), np.empty((n, n), dtype), np.empty((n, width), dtype)
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            for span in spans(part, width):
-                block = scratch[:, : span.stop - span.start]
-                for row, vector in zip(block, vectors, strict=True):
-                    if minus is None:
-                        row[:] = vector[span]
-                    else:
-                        np.subtract(vector[span], minus[span], out=row, dtype=dtype)
-                total += np.dot(block, block.T, out=product)
-        return total
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = reduce(np.add, in_segments(vectors[0].size, threads, work), np.zeros((n, n)))
-        return _symmetric(total)
-
-
-def _symmetric(matrix: Matrix) -> Matrix:
-    """BLAS may make the two halves in different ways; equal scores must stay equal."""
-    return (matrix + matrix.T) / 2.0
-
-
 def _distances(gram: Matrix) -> Matrix:
-    squares = np.diagonal(gram)
-    with np.errstate(over="ignore", invalid="ignore"):
-        distances: Matrix = np.maximum(squares[:, None] + squares - 2.0 * gram, 0.0)
-    np.fill_diagonal(distances, 0.0)
-    return np.nan_to_num(distances, copy=False, nan=BEYOND, posinf=BEYOND)
+    return np.nan_to_num(squared_distances(gram), copy=False, nan=BEYOND, posinf=BEYOND)
 
 
 def _is_resolved(distances: Matrix, gram: Matrix, dtype: np.dtype[np.floating]) -> bool:

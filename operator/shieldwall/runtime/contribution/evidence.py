@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shieldwall.contract.records import Flag
-from shieldwall.runtime.contribution.gram import cosines
+from shieldwall.runtime.aggregation.gram import cosines
 from shieldwall.runtime.contribution.innovation import floor_of, innovation
 
 if TYPE_CHECKING:

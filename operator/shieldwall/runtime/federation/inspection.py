@@ -11,8 +11,8 @@ import numpy as np
 from cryptography.hazmat.primitives import serialization
 
 from shieldwall.contract.records import Fate, Outcome
+from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.contribution.evidence import Evidence, weigh
-from shieldwall.runtime.contribution.gram import inner_products
 from shieldwall.runtime.contribution.memory import Memory
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.model import flatten
@@ -50,12 +50,16 @@ class Inspector:
         policy: what is looked for.
         memory: what contribution is told by.
         records: every committed record, oldest first.
+        threads: on how many the inner products are made.
     """
 
-    def __init__(self, policy: RuntimePolicy, memory: Memory, records: Callable[[], Sequence[RoundRecord]]) -> None:
+    def __init__(
+        self, policy: RuntimePolicy, memory: Memory, records: Callable[[], Sequence[RoundRecord]], threads: int = 1
+    ) -> None:
         self._policy = policy
         self._memory = memory
         self._records = records
+        self._threads = threads
         self._keys = {client.name: key_sha256(client.node_public_key) for client in policy.clients}
 
     def inspect(self, updates: Mapping[str, Vector], base: Model, round_: int, needed: int) -> Inspection:
@@ -67,7 +71,7 @@ class Inspector:
         if not names:
             return Inspection()
         deltas = () if contribution is None else self._memory.deltas(flatten(base.arrays, base.schema), round_)
-        gram = inner_products([*updates.values(), *deltas])
+        gram = inner_products([*updates.values(), *deltas], threads=self._threads)
         judged = self._judge(gram[: len(names), : len(names)], names, needed)
         floor: float | None = None
         shown: dict[str, Evidence] = {}
@@ -104,11 +108,13 @@ class Inspector:
         return found.floor, dict(zip(updates, found.updates, strict=True))
 
 
-def inspector_for(policy: RuntimePolicy, store: CheckpointStore, random: Callable[[int], bytes]) -> Inspector | None:
+def inspector_for(
+    policy: RuntimePolicy, store: CheckpointStore, random: Callable[[int], bytes], threads: int = 1
+) -> Inspector | None:
     """The inspector that ``policy`` asks for; None when it asks for none."""
     if policy.validation is None and policy.contribution is None:
         return None
-    return Inspector(policy, Memory(store.directory / DIRECTORY, random), lambda: store.records)
+    return Inspector(policy, Memory(store.directory / DIRECTORY, random), lambda: store.records, threads)
 
 
 def key_sha256(public_key: str) -> str:

@@ -49,7 +49,7 @@ def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
             engine.log(f"checkpoint {checkpoint.file} of round {checkpoint.round} is lost: {checkpoint.reason}")
     _hand_in_again(engine, store)
     model = release.model if release else app.initial_model()
-    inspector = inspector_for(engine.policy, store, engine.random)
+    inspector = inspector_for(engine.policy, store, engine.random, engine.threads)
     for number in range(release.round + 1 if release else 1, engine.policy.rounds.count + 1):
         model = _round(engine, store, app, model, number, inspector)
 

@@ -56,7 +56,7 @@ class PolicyGrid(Grid):
     def __init__(self, engine: Engine, store: CheckpointStore) -> None:
         self._engine = engine
         self._store = store
-        self._inspector = inspector_for(engine.policy, store, engine.random)
+        self._inspector = inspector_for(engine.policy, store, engine.random, engine.threads)
         latest = store.latest()
         self._round = latest.round if latest else 0
         self._attempt = 0

@@ -9,8 +9,8 @@ import numpy as np
 
 from shieldwall.contract.records import Fate
 from shieldwall.runtime.admission import Refusal
+from shieldwall.runtime.aggregation.gram import cosines, squared_distances
 from shieldwall.runtime.contribution.evidence import near_duplicates
-from shieldwall.runtime.contribution.gram import cosines, squared_distances
 from shieldwall.runtime.validation.robust import relative_logs, z_score, z_scores
 
 if TYPE_CHECKING:
