@@ -11,6 +11,7 @@ from shieldwall.contract.identity import Federation
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
 from shieldwall.control.issuing.contents import certificate_files
 from shieldwall.control.issuing.trust import is_of
+from shieldwall.control.nudges import Nudges
 from shieldwall.control.plan.names import Names
 from shieldwall.control.plan.services import server_host
 from shieldwall.control.steward.api import StewardUnreachableError, Whereabouts
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _LEAF_LIFETIME: Final = timedelta(hours=24)
-_NUDGE_EVERY: Final = timedelta(seconds=30)
 _PATIENCE: Final = timedelta(seconds=15)
 
 
@@ -42,7 +42,7 @@ _PATIENCE: Final = timedelta(seconds=15)
 class _Followed:
     training: Training
     observed: Observed
-    nudged: datetime | None = None
+    nudges: Nudges
     running_since: datetime | None = None
 
 
@@ -93,9 +93,8 @@ class Stewards:
             self.stop(key)
             known = None
         since = known.running_since if known is not None and known.running_since is not None else self._clock()
-        self._followed[key] = _Followed(
-            training, observed, known.nudged if known is not None else None, since if running else None
-        )
+        nudges = known.nudges if known is not None else Nudges()
+        self._followed[key] = _Followed(training, observed, nudges, since if running else None)
         if running and observed.trust is not None and observed.issuer is not None:
             self._watches.start(key)
             if known is not None and _server_serial(known) != _server_serial(self._followed[key]):
@@ -128,21 +127,13 @@ class Stewards:
         return key not in self._sights and since is not None and now < since + _PATIENCE
 
     def behind(self, key: Key, now: datetime) -> frozenset[str]:
-        """Secrets that pods do not serve yet, for kubelets that missed a nudge; each pod is named again after 30 s."""
+        """Secrets that pods do not serve yet, and which kubelets that missed a nudge are to be told of again."""
         followed, sight = self._followed.get(key), self._sights.get(key)
         if followed is None or sight is None or not sight.reachable:
             return frozenset()
-        if followed.nudged is not None and now < followed.nudged + _NUDGE_EVERY:
-            return frozenset()
-        served = _served(followed.training, sight)
-        late = frozenset(
-            name
-            for name, serial in served.items()
-            if name in followed.observed.leaves and serial_text(followed.observed.leaves[name].serial_number) != serial
-        )
-        if late:
-            self._followed[key] = replace(followed, nudged=now)
-        return late
+        leaves, served = followed.observed.leaves, _served(followed.training, sight)
+        wanted = {name: serial_text(leaves[name].serial_number) for name in served if name in leaves}
+        return followed.nudges.due({name: serial for name, serial in wanted.items() if serial != served[name]}, now)
 
     def _whereabouts(self, key: Key) -> Whereabouts:
         training = self._followed[key].training
