@@ -12,6 +12,7 @@ from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule
 from shieldwall.runtime.aggregation import Updates, aggregate, coordinatewise
 from shieldwall.runtime.aggregation.coordinatewise import NETWORK_ROWS, Rows, trimmed_mean
 from shieldwall.runtime.aggregation.geometry import Geometry, geometry_of
+from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.aggregation.network import network
 from shieldwall.runtime.aggregation.passes import SEGMENTS, WIDEST, in_segments
 from shieldwall.runtime.aggregation.vectors import combine
@@ -174,3 +175,22 @@ def test_a_mean_may_be_within_the_dtype_where_its_sum_is_not():
 def test_rows_of_weight_zero_are_not_read():
     rows = [np.ones(3), np.full(3, np.nan)]
     assert combine(rows, np.array([1.0, 0.0])).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=NAMES)
+def test_inner_products_that_are_known_are_not_made_again(some, policy, monkeypatch):
+    made = aggregate(some, policy, 5)
+    gram = inner_products(some.vectors)
+    monkeypatch.setattr("shieldwall.runtime.aggregation.geometry.inner_products", None)
+    known = aggregate(some, policy, 5, gram=gram)
+    assert (known.selected, known.clipped) == (made.selected, made.clipped)
+    np.testing.assert_allclose(known.delta, made.delta, rtol=1e-4, atol=1e-5)
+
+
+def test_inner_products_that_do_not_tell_updates_apart_are_made_anew():
+    rng = np.random.default_rng(2)
+    base = rng.normal(size=2000) * 1e6
+    rows = [base + row for row in rng.normal(size=(7, 2000)) * 1e-4]
+    found = geometry_of(rows, gram=inner_products(rows)).squared_distances
+    expected = [[((a - b) ** 2).sum() for b in rows] for a in rows]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)

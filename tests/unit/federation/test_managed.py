@@ -394,9 +394,9 @@ def test_what_comes_before_the_rule_is_on_record(world, tmp_path):
 def test_the_same_replies_to_the_same_question_are_put_in_the_same_buckets(world, tmp_path, monkeypatch):
     seeds = []
 
-    def watched(updates, policy, seed, threads):
+    def watched(updates, policy, seed, *more):
         seeds.append(seed)
-        return aggregate(updates, policy, seed, threads)
+        return aggregate(updates, policy, seed, *more)
 
     monkeypatch.setattr(engine, "aggregate", watched)
     rule = AggregationPolicy(rule=Rule.FED_MEDIAN, byzantine=1, pre_aggregation=PreAggregation.BUCKETING)

@@ -69,15 +69,16 @@ class Geometry:
         return Geometry(apart[-1, :-1].copy(), apart[:-1, :-1].copy())
 
 
-def geometry_of(vectors: Sequence[Vector], threads: int = 1) -> Geometry:
-    """Geometry of n vectors, (d,) each, one dtype, finite.
+def geometry_of(vectors: Sequence[Vector], threads: int = 1, gram: Matrix | None = None) -> Geometry:
+    """Geometry of n vectors, (d,) each, one dtype, finite; from their ``gram``, (n, n) in float64, where it is known.
 
     Products are made in the vectors' dtype, block by block, and added up in float64. That is enough when updates are
     told apart by more than rounding, which is checked. Otherwise (nearly equal updates, values beyond the dtype's
     squares) a second pass does all in float64, about the update that lies nearest to half of the others.
     """
-    dtype = vectors[0].dtype
-    gram = inner_products(vectors, dtype=dtype, threads=threads)
+    dtype = vectors[0].dtype if gram is None else np.dtype(np.float64)
+    if gram is None:
+        gram = inner_products(vectors, dtype=dtype, threads=threads)
     rough = _distances(gram)
     if _is_resolved(rough, gram, dtype):
         return Geometry(np.diagonal(gram).copy(), rough)

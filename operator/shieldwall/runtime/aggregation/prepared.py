@@ -49,11 +49,13 @@ class Prepared:
     threads: int
 
     @classmethod
-    def of(cls, updates: Updates, policy: AggregationPolicy, seed: int, threads: int) -> Prepared:
-        """By the policy; ``seed`` draws the buckets of Bucketing."""
+    def of(
+        cls, updates: Updates, policy: AggregationPolicy, seed: int, threads: int, gram: Matrix | None = None
+    ) -> Prepared:
+        """By the policy; ``seed`` draws the buckets of Bucketing, ``gram`` are the inner products where known."""
         vectors, n = updates.vectors, len(updates)
         nearest = policy.pre_aggregation is PreAggregation.NEAREST_NEIGHBOR_MIXING
-        geometry = geometry_of(vectors, threads) if nearest or policy.rule in MEASURES else None
+        geometry = geometry_of(vectors, threads, gram) if nearest or policy.rule in MEASURES else None
         mixture = None
         if policy.pre_aggregation is PreAggregation.BUCKETING:
             mixture = bucketing(n, policy.bucket_size or BUCKET_SIZE, np.random.default_rng(seed))

@@ -32,15 +32,19 @@ FAR: Final = 1e8
 or float64 could not tell near updates apart beside it."""
 
 
-def aggregate(updates: Updates, policy: AggregationPolicy, seed: int = 0, threads: int = 1) -> Aggregate:
+def aggregate(
+    updates: Updates, policy: AggregationPolicy, seed: int = 0, threads: int = 1, gram: Matrix | None = None
+) -> Aggregate:
     """Make one update of n by the policy's rule: (n, d) → (d,).
 
     Raises TooFewUpdatesError and UnsoundPolicyError outside the rule's theorem; nothing is ever clamped to fit.
     Neighbours and selections are found among raw updates, and what was selected is clipped; all others clip first.
-    ``seed`` draws the buckets of Bucketing. The same updates and seed give the same bytes, on however many threads.
+    ``seed`` draws the buckets of Bucketing. ``gram``, (n, n) in float64, are the updates' inner products where these
+    are known already: it saves the pass that makes them. The same updates and seed give the same bytes, on however many
+    threads.
     """
     require_theorem(updates, policy)
-    return _RULES[policy.rule](Prepared.of(updates, policy, seed, threads), policy)
+    return _RULES[policy.rule](Prepared.of(updates, policy, seed, threads, gram), policy)
 
 
 def _fed_avg(prepared: Prepared, _: AggregationPolicy) -> Aggregate:

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from flwr.app import RecordDict
 
 from shieldwall.contract.records import Fate, OpenRound, Outcome, RoundRecord
@@ -189,7 +190,9 @@ def conclude(
         return Conclusion(None, None, given, reason)
     seen = _inspected(admitted, base, answer.facts.round, needed, inspector)
     records = {reply.asked.client: _seen(reply.record(), seen) for reply in answer.replies}
-    admitted = [reply for reply in admitted if reply.asked.client not in seen.refused]
+    kept = [place for place, reply in enumerate(admitted) if reply.asked.client not in seen.refused]
+    gram = None if seen.gram is None else seen.gram[np.ix_(kept, kept)]
+    admitted = [admitted[place] for place in kept]
     verdicts = [reply.verdict for reply in admitted if isinstance(reply.verdict, Admitted)]
     updates = Updates.of(
         [verdict.update.vector for verdict in verdicts],
@@ -197,7 +200,7 @@ def conclude(
         [verdict.update.norm for verdict in verdicts],
     )
     try:
-        result = aggregate(updates, policy.aggregation, _seed(answer.facts, verdicts), threads)
+        result = aggregate(updates, policy.aggregation, _seed(answer.facts, verdicts), threads, gram)
     except TooFewUpdatesError as error:
         return Conclusion(None, None, tuple(records.values()), str(error))
     for position, (reply, statistics) in enumerate(

@@ -32,7 +32,7 @@ DIRECTORY: Final = "contribution"
 _PAST_ROUNDS: Final = 20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Inspection:
     """What was found of each client, by name."""
 
@@ -41,6 +41,8 @@ class Inspection:
     """Fields of its ReplyRecord."""
     floor: float | None = None
     """``innovation_floor`` of the RoundRecord."""
+    gram: NDArray[np.float64] | None = None
+    """Inner products of the updates, in the order they were given in; None when nobody looked."""
 
 
 class Inspector:
@@ -87,7 +89,7 @@ class Inspector:
             name: _facts(one, shown.get(name), self._keys.get(name), float(length))
             for name, one, length in zip(names, judged, lengths, strict=False)
         }
-        return Inspection(refused, facts, floor)
+        return Inspection(refused, facts, floor, gram[: len(names), : len(names)])
 
     def _judge(self, gram: NDArray[np.float64], names: Sequence[str], needed: int) -> tuple[Judgement, ...]:
         policy = self._policy.validation
