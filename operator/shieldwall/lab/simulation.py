@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.records import Outcome
+from shieldwall.control.api.aggregation import Aggregation
 from shieldwall.control.plan.policy import runtime_policy
 from shieldwall.lab.grid import public_key
 from shieldwall.lab.roster import assign
@@ -171,14 +172,16 @@ class Simulation:
 
     def defences(self) -> list[Defence]:
         """No protection, then the training's rule or those asked for; raises UnsoundPolicyError."""
-        own = self._policy()
-        bare = Defence("unprotected", unprotected_policy(own), protected=False)
-        policies = [own] if not self.rules else [with_rule(own, rule) for rule in self.rules]
+        bare = Defence("unprotected", unprotected_policy(self._policy(self.training)), protected=False)
+        tried = [with_rule(self.training, rule) for rule in self.rules] or [self.training]
+        policies = [self._policy(training) for training in tried]
+        for policy in policies:
+            required_replies(policy.aggregation)
         return [bare, *(Defence(rule_name(policy.aggregation), policy, protected=True) for policy in policies)]
 
-    def _policy(self) -> RuntimePolicy:
-        keys = {client.name: public_key(client.name) for client in self.training.spec.clients}
-        policy = runtime_policy(self.training, local_settings(), keys)
+    def _policy(self, training: Training) -> RuntimePolicy:
+        keys = {client.name: public_key(client.name) for client in training.spec.clients}
+        policy = runtime_policy(training, local_settings(), keys)
         own: dict[str, ConfigValue] = {}
         if self.alpha is not None:
             own[ALPHA] = min(self.alpha, INFINITE)
@@ -190,8 +193,9 @@ class Simulation:
         """Each row as soon as it is there; raises what ``check``, the user's modules and NothingToPoisonError do."""
         node_config = {client.name: client.node_config for client in self.training.spec.clients}
         clients = [client.name for client in self.training.spec.clients]
-        with Laboratory.of(self._policy(), now) as laboratory:
-            app = UserApp(self._policy(), node_config)
+        own = self._policy(self.training)
+        with Laboratory.of(own, now) as laboratory:
+            app = UserApp(own, node_config)
             for bands in ((), *self.attacks):
                 attackers = assign(clients, bands)
                 for defence in self.defences():
@@ -204,16 +208,16 @@ class Simulation:
                     yield Row(defence, bands, attackers, tuple(trials))
 
 
-def with_rule(policy: RuntimePolicy, rule: Rule) -> RuntimePolicy:
-    """The same policy with another rule, for the same f where the rule tolerates any; raises UnsoundPolicyError."""
-    own = policy.aggregation
+def with_rule(training: Training, rule: Rule) -> Training:
+    """The same training with another rule, and the same f where the rule tolerates any."""
+    own = training.spec.aggregation
     if rule is own.rule:
-        return policy
-    fresh = own.model_copy(update={"rule": rule, "beta": None, "select": None})
+        return training
+    other = own.model_copy(update={"rule": rule, "beta": None, "select": None})
     if rule is Rule.FED_AVG:
-        fresh = AggregationPolicy(rule=rule, max_norm=own.max_norm, reject_norm=own.reject_norm)
-    required_replies(fresh)
-    return policy.model_copy(update={"aggregation": fresh})
+        bare = Aggregation.model_validate({"rule": rule, "insecure": True})
+        other = bare.model_copy(update={"max_norm": own.max_norm, "reject_norm": own.reject_norm})
+    return replace(training, spec=training.spec.model_copy(update={"aggregation": other}))
 
 
 def rule_name(policy: AggregationPolicy) -> str:

@@ -26,6 +26,7 @@ def bands(*pairs):
     return tuple(Band(LabAttack(kind), count) for kind, count in pairs)
 
 
+DEFAULT = "NearestNeighborMixing + FedTrimmedAvg"
 FLIP = bands(("sign-flip", 2))
 BACKDOOR = bands(("model-replacement", 2))
 
@@ -37,29 +38,29 @@ def digits_rows(training, now):
 
 def test_the_users_own_app_is_run_with_and_without_defence_and_attack(digits_rows):
     assert set(digits_rows) == {
-        (label, attackers) for label in ("unprotected", "FedTrimmedAvg") for attackers in ((), FLIP, BACKDOOR)
+        (label, attackers) for label in ("unprotected", DEFAULT) for attackers in ((), FLIP, BACKDOOR)
     }
     assert digits_rows["unprotected", ()].accuracy > 0.9
     assert digits_rows["unprotected", FLIP].accuracy < 0.4
-    assert digits_rows["FedTrimmedAvg", FLIP].accuracy > 0.85
+    assert digits_rows[DEFAULT, FLIP].accuracy > 0.85
 
 
 def test_success_of_a_backdoor_is_measured_by_the_users_own_evaluation(digits_rows):
     assert digits_rows["unprotected", BACKDOOR].success > 0.8
-    assert digits_rows["FedTrimmedAvg", BACKDOOR].success < 0.3
+    assert digits_rows[DEFAULT, BACKDOOR].success < 0.3
     assert digits_rows["unprotected", ()].success is None
 
 
 def test_who_was_left_out_is_counted(digits_rows):
-    liars = digits_rows["FedTrimmedAvg", FLIP].standings(attackers=True)
+    liars = digits_rows[DEFAULT, FLIP].standings(attackers=True)
     assert liars == {Standing.REJECTED: 5 * 2}, "as outliers, by validation"
-    others = digits_rows["FedTrimmedAvg", FLIP].standings(attackers=False)
+    others = digits_rows[DEFAULT, FLIP].standings(attackers=False)
     assert others == {Standing.OK: 5 * 8}
 
 
 def test_seeds_reach_the_app(training, now):
     found = rows(Simulation(training("digits", 2), [], [], None, 3), now)
-    assert len(set(found["FedTrimmedAvg", ()].accuracies)) == 3
+    assert len(set(found[DEFAULT, ()].accuracies)) == 3
 
 
 def test_alpha_reaches_the_app(training, now):
@@ -85,7 +86,7 @@ def test_signatures_are_real_but_for_who_has_no_protection(training, now):
         for (label, attackers), row in found.items()
         if attackers
     }
-    assert fates == {"unprotected": Fate.ADMITTED, "FedTrimmedAvg": Fate.UNSIGNED}
+    assert fates == {"unprotected": Fate.ADMITTED, DEFAULT: Fate.UNSIGNED}
 
 
 def test_a_wrapped_app_is_simulated_with_its_own_server_app(training, now):
@@ -176,7 +177,7 @@ def test_the_last_clients_attack_and_somebody_honest_is_left():
 def test_the_report_shows_the_median_seed(training, now):
     simulation = Simulation(training("digits", 1), [], [], None, 3)
     found = rows(simulation, now)
-    row = found["FedTrimmedAvg", ()]
+    row = found[DEFAULT, ()]
     shown = outcomes(simulation, list(found.values()))[1]
     assert shown.accuracy == sorted(row.accuracies)[1]
     assert median_trial(row) in row.trials

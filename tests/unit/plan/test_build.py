@@ -123,6 +123,22 @@ def test_the_policy_says_what_comes_before_the_rule(new_training, complete):
     assert (aggregation.pre_aggregation, aggregation.bucket_size) == (PreAggregation.BUCKETING, 3)
 
 
+@pytest.mark.parametrize(
+    ("spec", "before"),
+    [
+        ({}, PreAggregation.NEAREST_NEIGHBOR_MIXING),
+        ({"aggregation": {"rule": "FedTrimmedAvg"}}, PreAggregation.NEAREST_NEIGHBOR_MIXING),
+        ({"aggregation": {"preAggregation": "None"}}, None),
+        ({"aggregation": {"rule": "FedMedian"}}, None),
+        ({"aggregation": {"rule": "FedMedian", "preAggregation": "Bucketing"}}, PreAggregation.BUCKETING),
+        ({"aggregation": {"rule": "FedAvg", "insecure": True}}, None),
+        ({"aggregation": {"rule": "FedAvg", "insecure": True, "preAggregation": "None"}}, None),
+    ],
+)
+def test_updates_are_mixed_before_the_trimmed_mean_unless_something_else_is_said(new_training, complete, spec, before):
+    assert policies(complete(new_training(spec, clients=7)))["digits-policy"].aggregation.pre_aggregation is before
+
+
 def test_a_wrapped_app_runs_its_own_server_app(new_training, complete):
     app = {"image": "x", "clientApp": "a:c", "serverApp": "a:s"}
     assert policies(complete(new_training({"app": app})))["digits-policy"].app.mode is Mode.WRAPPED

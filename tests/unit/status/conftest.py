@@ -114,6 +114,7 @@ class World:
             "opened": 0.0,
             "seconds": 1.0,
             "rule": training.spec.aggregation.rule.value,
+            "pre_aggregation": training.spec.pre_aggregation,
             "admitted": sum(reply.fate is Fate.ADMITTED for reply in replies),
             "byzantine": training.spec.aggregation.tolerated,
             "replies": replies,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field
@@ -9,6 +10,14 @@ from pydantic import Field
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.contract.theorem import replies_needed
 from shieldwall.control.api.fields import ApiModel
+
+
+class Before(StrEnum):
+    """What is done to the updates before the rule."""
+
+    NONE = "None"
+    NEAREST_NEIGHBOR_MIXING = PreAggregation.NEAREST_NEIGHBOR_MIXING
+    BUCKETING = PreAggregation.BUCKETING
 
 
 class Aggregation(ApiModel):
@@ -22,9 +31,10 @@ class Aggregation(ApiModel):
     """FedTrimmedAvg only: the fraction cut at each end. The larger of it and byzantine/replies is used."""
     select: Annotated[int, Field(ge=1, le=500)] | None = None
     """MultiKrum only: how many updates are averaged. By default the replies less byzantine."""
-    pre_aggregation: PreAggregation | None = None
+    pre_aggregation: Before | None = None
     """What is done to the updates before the rule. NearestNeighborMixing averages each with those nearest to it;
-    Bucketing averages them in random buckets, of which byzantine may then be lies."""
+    Bucketing averages them in random buckets, of which byzantine may then be lies. By default NearestNeighborMixing
+    before FedTrimmedAvg, unless privacy.mode is ClientLevelCentral, and None before other rules."""
     bucket_size: Annotated[int, Field(ge=2, le=250)] | None = None
     """Bucketing only: how many updates are averaged in a bucket. By default 2."""
     max_norm: Annotated[float, Field(gt=0, le=1e12)] | None = None
@@ -43,6 +53,14 @@ class Aggregation(ApiModel):
         return 0 if self.rule is Rule.FED_AVG else 1
 
     @property
+    def before(self) -> PreAggregation | None:
+        """What is done before the rule, where it is given."""
+        return None if self.pre_aggregation in {None, Before.NONE} else PreAggregation(self.pre_aggregation)
+
+    @property
     def replies_needed(self) -> int:
-        """The fewest replies for which the rule's theorem holds (see shieldwall.contract.theorem), select aside."""
-        return replies_needed(self.rule, self.tolerated, self.pre_aggregation, self.bucket_size)
+        """The fewest replies for which the rule's theorem holds (see shieldwall.contract.theorem), select aside.
+
+        The mixing that goes before FedTrimmedAvg by default needs no more.
+        """
+        return replies_needed(self.rule, self.tolerated, self.before, self.bucket_size)

@@ -17,7 +17,7 @@ _REPLIES: Final = frozenset({"aggregation", "rounds", "clients.count"})
 
 
 def _bucketed(spec: Spec) -> bool:
-    return spec.aggregation.pre_aggregation is PreAggregation.BUCKETING
+    return spec.aggregation.before is PreAggregation.BUCKETING
 
 
 def _enough(spec: Spec) -> bool:
@@ -69,7 +69,7 @@ AGGREGATION: Final = (
         # All other rules need as much themselves.
         f" || self.aggregation.rule != 'ClippedMean' || {REPLIES} > 2 * {BYZANTINE}",
         lambda spec: (
-            spec.aggregation.pre_aggregation is not PreAggregation.NEAREST_NEIGHBOR_MIXING
+            spec.aggregation.before is not PreAggregation.NEAREST_NEIGHBOR_MIXING
             or spec.aggregation.rule is not Rule.CLIPPED_MEAN
             or _enough(spec)
         ),
@@ -79,8 +79,9 @@ AGGREGATION: Final = (
     ),
     CrossRule(
         "aggregation.preAggregation",
-        "!has(self.aggregation.preAggregation) || self.aggregation.rule != 'FedAvg'",
-        lambda spec: spec.aggregation.pre_aggregation is None or spec.aggregation.rule is not Rule.FED_AVG,
+        "!has(self.aggregation.preAggregation) || self.aggregation.preAggregation == 'None'"
+        " || self.aggregation.rule != 'FedAvg'",
+        lambda spec: spec.aggregation.before is None or spec.aggregation.rule is not Rule.FED_AVG,
         "FedAvg weighs clients by their examples, and {pre} leaves none to weigh by. Leave preAggregation out, or use"
         " a robust rule.",
         _AGGREGATION,

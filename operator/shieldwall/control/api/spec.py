@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.control.api.aggregation import Aggregation
 from shieldwall.control.api.app import App
 from shieldwall.control.api.clients import Client
@@ -92,6 +93,18 @@ class FederatedTrainingSpec(ApiModel):
             return self.rounds.min_replies
         asked = max(int(self.rounds.fraction_train * len(self.clients)), 1)
         return max(asked - self.aggregation.tolerated, self.aggregation.replies_needed)
+
+    @property
+    def pre_aggregation(self) -> PreAggregation | None:
+        """What is done before the rule: as given, or the default that privacy.mode allows.
+
+        Mixing has no bounded sensitivity, so it is no default where the noise is calibrated for the rule.
+        """
+        if self.aggregation.pre_aggregation is not None:
+            return self.aggregation.before
+        central = self.privacy is not None and self.privacy.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
+        mixes = self.aggregation.rule is Rule.FED_TRIMMED_AVG and not central
+        return PreAggregation.NEAREST_NEIGHBOR_MIXING if mixes else None
 
     @property
     def contribution_policy(self) -> ContributionPolicy:

@@ -76,7 +76,7 @@ IN_BUCKETS: Final = f"({SIZE} * ({_FACTOR} * {BYZANTINE} + {_OFFSET} - 1) + 1)"
 
 def given(spec: FederatedTrainingSpec) -> int:
     """GIVEN in Python."""
-    return _buckets(spec) if spec.aggregation.pre_aggregation is PreAggregation.BUCKETING else replies(spec)
+    return _buckets(spec) if spec.aggregation.before is PreAggregation.BUCKETING else replies(spec)
 
 
 def _size(spec: FederatedTrainingSpec) -> int:

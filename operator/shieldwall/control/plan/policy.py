@@ -88,7 +88,7 @@ def _aggregation(training: Training) -> AggregationPolicy:
         byzantine=aggregation.tolerated,
         beta=aggregation.beta,
         select=aggregation.select,
-        pre_aggregation=aggregation.pre_aggregation,
+        pre_aggregation=training.spec.pre_aggregation,
         bucket_size=aggregation.bucket_size,
         max_norm=aggregation.max_norm,
         reject_norm=aggregation.reject_norm,

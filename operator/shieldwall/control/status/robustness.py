@@ -28,13 +28,13 @@ _CLIPPED_MEAN: Final = (
 
 
 def _robust_rule(view: View) -> Finding:
-    aggregation = view.sight.training.spec.aggregation
-    if aggregation.rule is Rule.FED_AVG:
+    spec = view.sight.training.spec
+    if spec.aggregation.rule is Rule.FED_AVG:
         return failed(_FED_AVG)
     last = _last(view)
     if isinstance(last, tuple):
         return last
-    ran, wanted = _named(last.rule, last.pre_aggregation), _named(aggregation.rule, aggregation.pre_aggregation)
+    ran, wanted = _named(last.rule, last.pre_aggregation), _named(spec.aggregation.rule, spec.pre_aggregation)
     if ran != wanted:
         return failed(f"Round {last.round} was aggregated by {ran}; the spec wants {wanted}.")
     return observed(f"Round {last.round} was aggregated by {ran}.")
@@ -97,7 +97,7 @@ def _needed(aggregation: Aggregation) -> int:
     return replies_needed(
         aggregation.rule,
         aggregation.tolerated,
-        aggregation.pre_aggregation,
+        aggregation.before,
         aggregation.bucket_size,
         aggregation.select,
     )
