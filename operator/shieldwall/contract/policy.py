@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from shieldwall.contract.identity import Federation as FederationId
+from shieldwall.contract.privacy import PrivacyPolicy
 
 POLICY_VERSION = 1
 FEWEST_FOR_BANS = 6
@@ -178,6 +179,8 @@ class RuntimePolicy(_Model):
     """None: no statistics decide about a reply."""
     contribution: ContributionPolicy | None = None
     """None: contribution is not looked at."""
+    privacy: PrivacyPolicy | None = None
+    """None: what is released is not private."""
     require_signatures: bool = True
     """False only in the unprotected baseline of a demonstration; the API offers no such field."""
     clients: tuple[ClientPolicy, ...] = ()

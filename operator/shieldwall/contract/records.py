@@ -7,6 +7,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from shieldwall.contract.privacy import PrivacyRecord
+
 MOST_CLIENTS: Final = 500
 """Of one training."""
 MOST_METRICS: Final = 256
@@ -208,6 +210,8 @@ class RoundRecord(_Record):
     """What ``evaluate`` returned for the released model; ``accuracy`` and ``loss`` by custom."""
     innovation_floor: float | None = None
     """What R² must exceed to be more than chance; None where the round has no power to tell."""
+    privacy: PrivacyRecord | None = None
+    """How privacy stands after it; None where nothing is private."""
 
 
 class Phase(StrEnum):

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 from shieldwall.contract.policy import PreAggregation, Rule
 
 BUCKET_SIZE: Final = 2
 """s of Bucketing when nothing is said: Karimireddy et al. 2022 find that larger buckets gain little."""
+
+
+CLIPPING_STEPS: Final = 3
+"""L: how many steps centred clipping takes."""
+
+
+def trim(n: int, f: int, beta: float | None) -> int:
+    """How many values a trimmed mean cuts at each end: the larger of f and ⌊beta·n⌋, with beta as written in decimal.
+
+    In binary 0.29·100 is below 29; the cut must not depend on that.
+    """
+    return max(f, math.floor(Fraction(repr(beta or 0.0)) * n))
 
 
 @dataclass(frozen=True, slots=True)

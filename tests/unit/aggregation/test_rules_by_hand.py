@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from shieldwall.contract.policy import AggregationPolicy, Rule
+from shieldwall.contract.theorem import trim
 from shieldwall.runtime.aggregation import Updates, aggregate
-from shieldwall.runtime.aggregation.coordinatewise import trim
 from shieldwall.runtime.aggregation.geometry import geometry_of
 from shieldwall.runtime.aggregation.krum import krum_choice, krum_scores
 

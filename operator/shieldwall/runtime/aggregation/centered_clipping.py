@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shieldwall.contract.theorem import CLIPPING_STEPS
 from shieldwall.runtime.aggregation.geometric_median import from_mean
 
 if TYPE_CHECKING:
@@ -13,10 +14,8 @@ if TYPE_CHECKING:
 
     from shieldwall.runtime.aggregation.geometry import Geometry
 
-STEPS: Final = 3
 
-
-def centered_clipping_weights(geometry: Geometry, radius: float, steps: int = STEPS) -> NDArray[np.float64]:
+def centered_clipping_weights(geometry: Geometry, radius: float, steps: int = CLIPPING_STEPS) -> NDArray[np.float64]:
     """Weights of the n updates in v after ``steps`` steps of v ← v + (1/n) Σ clip(uᵢ − v, radius) from v = 0: → (n,).
 
     v = 0 is the last released model, for updates are differences from it. What clients send moves each step by the

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -71,14 +70,6 @@ def mean_around_median(rows: Rows, count: int, threads: int = 1) -> Vector:
     Source: El Mhamdi et al. 2018 (arXiv:1802.07927), section 4.
     """
     return _over_sorted(rows, 0, len(rows), lambda ordered: _mean_of_nearest(ordered, count), threads)
-
-
-def trim(n: int, f: int, beta: float | None) -> int:
-    """How many values are cut at each end: the larger of f and ⌊beta·n⌋, with beta as it is written in decimal.
-
-    In binary 0.29·100 is below 29; the cut must not depend on that.
-    """
-    return max(f, math.floor(Fraction(repr(beta or 0.0)) * n))
 
 
 def _over_sorted(rows: Rows, first: int, last: int, reduce: Reduce, threads: int) -> Vector:

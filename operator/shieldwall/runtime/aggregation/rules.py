@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shieldwall.contract.policy import Rule
+from shieldwall.contract.theorem import trim
 from shieldwall.runtime.aggregation.averaging import fed_avg_weights, mean_weights
 from shieldwall.runtime.aggregation.bulyan import bulyan_choice
 from shieldwall.runtime.aggregation.centered_clipping import centered_clipping_weights
-from shieldwall.runtime.aggregation.coordinatewise import mean_around_median, median, trim, trimmed_mean
+from shieldwall.runtime.aggregation.coordinatewise import mean_around_median, median, trimmed_mean
 from shieldwall.runtime.aggregation.geometric_median import geometric_median_weights
 from shieldwall.runtime.aggregation.krum import krum_choice
 from shieldwall.runtime.aggregation.preconditions import require_theorem

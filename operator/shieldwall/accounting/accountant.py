@@ -1,0 +1,106 @@
+"""From releases to ε, and from ε to the noise that keeps it.
+
+Adjacency is replace-one throughout: one unit, a record or a client, is replaced by another. Without sampling the
+closed form is used (``gaussian``); with it dp-accounting: privacy loss distributions for Poisson sampling, Rényi
+divergences for samples of a fixed size.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from shieldwall.accounting.events import FixedSize, Poisson, Release
+from shieldwall.accounting.gaussian import epsilon_of_mu, mu_of_epsilon
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DIGITS: Final = 4
+"""Significant digits of a calibrated noise multiplier, rounded up."""
+_GRID: Final = 1e-3
+"""Of privacy losses; dp-accounting rounds them up to it, so a coarse one only makes ε larger."""
+_LARGEST: Final = 1e4
+"""Noise that is larger teaches nothing at all."""
+
+
+class EpsilonUnknownError(ValueError):
+    """No accountant covers this mixture of releases."""
+
+
+def epsilon_of(releases: Mapping[Release, int], delta: float) -> float:
+    """The smallest ε that is known to hold with ``delta`` for all ``releases``, by how often each was made.
+
+    Raises EpsilonUnknownError where Poisson and fixed-size sampling are mixed.
+    """
+    made = {release: count for release, count in releases.items() if count > 0}
+    kinds = {type(release.sampling) for release in made} - {type(None)}
+    if not kinds:
+        return epsilon_of_mu(math.sqrt(sum(count / one.noise_multiplier**2 for one, count in made.items())), delta)
+    if len(kinds) > 1:
+        raise EpsilonUnknownError("Poisson and fixed-size sampling cannot be accounted together")
+    return _sampled(frozenset(made.items()), delta, poisson=kinds == {Poisson})
+
+
+@lru_cache(maxsize=1024)
+def _sampled(releases: frozenset[tuple[Release, int]], delta: float, *, poisson: bool) -> float:
+    # Loaded where sampling is used: it takes a second.
+    from dp_accounting import NeighboringRelation
+    from dp_accounting.pld import PLDAccountant
+    from dp_accounting.rdp import RdpAccountant
+
+    relation = NeighboringRelation.REPLACE_ONE
+    accountant = (
+        PLDAccountant(relation, value_discretization_interval=_GRID) if poisson else RdpAccountant(None, relation)
+    )
+    for release, count in sorted(releases, key=repr):
+        accountant.compose(_event(release, halved=poisson), count)
+    return float(accountant.get_epsilon(delta))
+
+
+def _event(release: Release, *, halved: bool) -> Any:  # noqa: ANN401  # the library's DpEvent is untyped
+    """dp-accounting's event.
+
+    Its privacy loss distributions count noise in parts of what adding one unit changes, half of what replacing one
+    does (``halved``); its Rényi accountant counts it in parts of the sensitivity itself.
+    """
+    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SampledWithoutReplacementDpEvent
+
+    noise = GaussianDpEvent(release.noise_multiplier * (2.0 if halved else 1.0))
+    match release.sampling:
+        case Poisson(rate):
+            return PoissonSampledDpEvent(rate, noise)
+        case FixedSize(population, sample):
+            return SampledWithoutReplacementDpEvent(population, sample, noise)
+        case None:
+            return noise
+
+
+@lru_cache(maxsize=4096)
+def noise_multiplier_for(
+    epsilon: float, delta: float, releases: int, sampling: Poisson | FixedSize | None = None
+) -> float:
+    """The least noise multiplier, rounded up to 4 digits, with which ``releases`` releases spend at most ``epsilon``.
+
+    Raises ValueError where even a multiplier of 10,000 does not.
+    """
+    plain = math.sqrt(releases) / mu_of_epsilon(epsilon, delta)
+    if sampling is None:
+        return _rounded_up(plain)
+
+    def spent(noise: float) -> float:
+        return epsilon_of({Release(noise, sampling): releases}, delta)
+
+    low, high = math.log(plain) - 8.0, math.log(plain) + 1.0
+    if spent(math.exp(high)) > epsilon:
+        raise ValueError(f"no noise multiplier below {_LARGEST:g} gives epsilon = {epsilon:g}")
+    while high - low > 10.0 ** -(DIGITS + 1):
+        middle = (low + high) / 2
+        low, high = (low, middle) if spent(math.exp(middle)) <= epsilon else (middle, high)
+    return _rounded_up(math.exp(high))
+
+
+def _rounded_up(noise: float) -> float:
+    step = 10.0 ** (math.floor(math.log10(noise)) + 1 - DIGITS)
+    return float(f"{math.ceil(noise / step - 1e-9) * step:.{DIGITS}g}")
