@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from shieldwall.contract.records import Outcome, RoundRecord
-from shieldwall.runtime import checkpoint
 from shieldwall.runtime.checkpoint import CheckpointStore, OvertakenError, StoreCorruptError, read_latest
-from shieldwall.runtime.durable import write_file
+from shieldwall.runtime.head import read_head, write_head
 from shieldwall.runtime.model import Model
 
 
@@ -192,10 +191,9 @@ def test_a_pickle_in_a_checkpoint_is_not_loaded(tmp_path):
     filled(tmp_path, 2)
     evil = tmp_path / "round-2.npz"
     np.savez(evil, w=np.array([{"run": "me"}], dtype=object), allow_pickle=True)
-    head = checkpoint._read_head(tmp_path)
+    head = read_head(tmp_path)
     forged = head.releases[1].model_copy(update={"sha256": hashlib.sha256(evil.read_bytes()).hexdigest()})
-    head = head.model_copy(update={"releases": (head.releases[0], forged)})
-    write_file(tmp_path / "head", lambda sink: checkpoint._write_head(sink, head))
+    write_head(tmp_path, head.model_copy(update={"releases": (head.releases[0], forged)}))
     release = CheckpointStore(tmp_path).latest()
     assert release.round == 1
     assert "allow_pickle=False" in release.lost[0].reason

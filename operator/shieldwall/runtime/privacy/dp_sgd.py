@@ -28,11 +28,14 @@ import numpy as np
 
 from shieldwall.runtime.aggregation.passes import spans, width_for
 from shieldwall.runtime.privacy.mechanism import os_generator
+from shieldwall.runtime.privacy.record_level import RecordLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
+
+    from shieldwall.contract.privacy import PrivacyPolicy
 
     Matrix = NDArray[np.floating[Any]]
 
@@ -87,6 +90,12 @@ class DpSgd:
     _drawn: int = 0
     _waiting: int | None = None
     """Size of the batch whose gradient may be asked for."""
+
+    @classmethod
+    def of(cls, policy: PrivacyPolicy, generator: np.random.Generator) -> DpSgd:
+        """What the policy sets; raises UnsoundPrivacyError where it does not say all of it."""
+        own = RecordLevel.of(policy)
+        return cls(policy.clip, policy.noise_multiplier, own.batch_size, own.records, own.steps, generator)
 
     def __post_init__(self) -> None:
         """Raise ValueError for parameters that are none; no noise is allowed, to measure what noise costs."""

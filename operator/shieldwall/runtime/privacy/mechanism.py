@@ -7,19 +7,24 @@ floating-point noise (Mironov 2012, doi:10.1145/2382196.2382264) are not defende
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from shieldwall.runtime.aggregation.vectors import BLOCK, blocks, norm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shieldwall.runtime.model import Vector
 
+_SEED_BYTES: Final = 32
 
-def os_generator() -> np.random.Generator:
-    """A generator that the operating system seeds: two runs never draw the same."""
-    return np.random.default_rng()
+
+def os_generator(random: Callable[[int], bytes] = os.urandom) -> np.random.Generator:
+    """A generator that the operating system seeds: two runs never draw the same. ``random(n)`` gives n bytes."""
+    return np.random.default_rng(int.from_bytes(random(_SEED_BYTES), "big"))
 
 
 def clip(vector: Vector, bound: float) -> None:
