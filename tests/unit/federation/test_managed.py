@@ -13,7 +13,7 @@ from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.runtime.aggregation import aggregate
 from shieldwall.runtime.checkpoint import CheckpointStore
-from shieldwall.runtime.federation import engine, judge
+from shieldwall.runtime.federation import conclusion, judge
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
