@@ -50,31 +50,33 @@ def answer(
     base = Model.of({name: array.numpy() for name, array in arrays.items()})
     if policy.mode is PrivacyMode.CLIENT_LEVEL_LOCAL:
         reply = _called(user, message, context)
-        if reply.has_content():
-            name, model = _model(reply, base)
-            _leave(reply, name, _noised(model, base, policy, generator), 1, attested(policy, None))
+        name, model = _model(reply, base)
+        _leave(reply, name, _noised(model, base, policy, generator), 1, attested(policy, None))
         return reply
     with session(DpSgd.of(policy, generator)) as private:
         reply = _called(user, message, context)
-    if reply.has_content():
-        if not private.taken:
-            raise NotPrivateError(
-                "the app took no private step: under RecordLevel gradients are shieldwall.runtime.privacy.dp_sgd's"
-            )
-        name, model = _model(reply, base)
-        _leave(reply, name, model, claimed_examples(reply.content), attested(policy, private))
+    if not private.taken:
+        raise NotPrivateError(
+            "the app took no private step: under RecordLevel gradients are shieldwall.runtime.privacy.dp_sgd's"
+        )
+    name, model = _model(reply, base)
+    _leave(reply, name, model, claimed_examples(reply.content), attested(policy, private))
     return reply
 
 
 def _called(user: App, message: Message, context: Context) -> Message:
     """The app's reply; what it raises is told by its kind alone, and whole in this pod's log."""
     try:
-        return user(message, context)
+        reply = user(message, context)
     except DpSgdError:
         raise
     except Exception as error:  # noqa: BLE001  # the user's code may raise anything
         _LOG.exception("the app failed")
         raise NotPrivateError(f"the app raised {type(error).__name__}; this client's log says more") from None
+    if reply.has_error():
+        _LOG.error("the app answered with error %s: %s", reply.error.code, reply.error.reason)
+        raise NotPrivateError(f"the app answered with error {reply.error.code}; this client's log says more")
+    return reply
 
 
 def _model(reply: Message, base: Model) -> tuple[str, Model]:
