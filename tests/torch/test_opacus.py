@@ -14,6 +14,7 @@ from shieldwall.runtime.privacy.dp_sgd import DpSgd, DpSgdError, TooFewRecordsEr
 from shieldwall.runtime.privacy.opacus import make_private
 
 RECORDS = 200
+pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")  # Opacus hooks the first layer, too
 
 
 def made(clip=1.0, noise_multiplier=0.0, batch_size=50, steps=4, seed=3):
