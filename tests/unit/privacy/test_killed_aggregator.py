@@ -105,6 +105,7 @@ def check_local(store, pushed, _):
     assert all(len(spend.clients) == 3 for spend in store.spends)
 
 
+@pytest.mark.timeout(600)  # fifty processes, each of which syncs a volume
 @pytest.mark.parametrize(("mode", "check"), [(CENTRAL, check_central), (LOCAL, check_local)])
 def test_no_kill_at_any_step_leaves_a_release_uncounted(aggregator, tmp_path, mode, check):
     kill, epsilon, steps = aggregator(mode), 0.0, Counter()
