@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test lint unit slow long bench matrix lock generate format e2e cluster-up cluster-down clean
+.PHONY: help setup tools demo test test-torch lint unit slow long bench matrix lock generate format e2e cluster-up cluster-down clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -31,6 +31,9 @@ tools: ## Build the programs that tests run as real ones: etcd, Kubernetes, Helm
 slow: setup tools ## Tests with a real API server, and with the real Envoy and Flower as processes on loopback
 	@.ci/e2e-packages nftables iproute2 util-linux
 	$(BIN)/pytest -m slow --timeout 600 --numprocesses 3 --dist loadfile # they wait more than they compute
+
+test-torch: ## Tests of PyTorch apps under differential privacy, in .venv-torch (gigabytes; TORCH_INDEX: where CPU wheels are)
+	@.ci/test-torch
 
 e2e: setup ## The end-to-end suite in a real cluster, made here of processes (root, Debian 12), or in that of E2E_KUBECONFIG
 	@.ci/e2e
@@ -73,4 +76,4 @@ lock: ## Write requirements.lock and those of the images anew (needs uv)
 	$(LOCK) --no-deps --output-file tests/harness/byzfl/requirements.lock tests/harness/byzfl/requirements.in
 
 clean: ## Remove what was made here, the environment too
-	rm -rf .venv demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-torch demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,6 +23,8 @@ _GRID: Final = 1e-3
 """Of privacy losses; dp-accounting rounds them up to it, so a coarse one only makes ε larger."""
 _LARGEST: Final = 1e4
 """Noise that is larger teaches nothing at all."""
+_MOST: Final = 1_000_000
+"""Releases."""
 
 
 class EpsilonUnknownError(ValueError):
@@ -87,20 +89,46 @@ def noise_multiplier_for(
     """
     plain = math.sqrt(releases) / mu_of_epsilon(epsilon, delta)
     if sampling is None:
-        return _rounded_up(plain)
+        return _of_use(rounded_up(plain), epsilon)
 
     def spent(noise: float) -> float:
         return epsilon_of({Release(noise, sampling): releases}, delta)
 
     low, high = math.log(plain) - 8.0, math.log(plain) + 1.0
     if spent(math.exp(high)) > epsilon:
-        raise ValueError(f"no noise multiplier below {_LARGEST:g} gives epsilon = {epsilon:g}")
+        raise ValueError(f"no noise multiplier below {math.exp(high):.4g} gives epsilon = {epsilon:g}")
     while high - low > 10.0 ** -(DIGITS + 1):
         middle = (low + high) / 2
         low, high = (low, middle) if spent(math.exp(middle)) <= epsilon else (middle, high)
-    return _rounded_up(math.exp(high))
+    return _of_use(rounded_up(math.exp(high)), epsilon)
 
 
-def _rounded_up(noise: float) -> float:
-    step = 10.0 ** (math.floor(math.log10(noise)) + 1 - DIGITS)
-    return float(f"{math.ceil(noise / step - 1e-9) * step:.{DIGITS}g}")
+def _of_use(noise: float, epsilon: float) -> float:
+    if noise > _LARGEST:
+        raise ValueError(f"no noise multiplier up to {_LARGEST:g} gives epsilon = {epsilon:g}")
+    return noise
+
+
+def releases_within(
+    epsilon: float, delta: float, noise_multiplier: float, sampling: Poisson | FixedSize | None = None
+) -> int:
+    """How many releases with ``noise_multiplier`` spend at most ``epsilon``; at most a million."""
+    release = Release(noise_multiplier, sampling)
+
+    def fit(count: int) -> bool:
+        return epsilon_of({release: count}, delta) <= epsilon
+
+    low, high = 0, 1
+    while high < _MOST and fit(high):
+        low, high = high, high * 2
+    high = min(high, _MOST + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fit(middle) else (low, middle)
+    return low
+
+
+def rounded_up(number: float) -> float:
+    """To 4 significant digits; ``number`` > 0."""
+    step = 10.0 ** (math.floor(math.log10(number)) + 1 - DIGITS)
+    return float(f"{math.ceil(number / step - 1e-9) * step:.{DIGITS}g}")

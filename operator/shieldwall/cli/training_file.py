@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shieldwall.cli.documents import UnreadableDocumentError, load
-from shieldwall.control.api.parse import parse_training
+from shieldwall.control.api.checked import checked_training
 from shieldwall.control.api.problems import InvalidTrainingError, Problem
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def read_training(path: Path, rounds: int | None = None) -> Training:
     except UnreadableDocumentError as error:
         raise BadFileError(path, (Problem(error.place, error.message),)) from error
     try:
-        return parse_training(document if rounds is None else _with_rounds(document, rounds))
+        return checked_training(document if rounds is None else _with_rounds(document, rounds))
     except InvalidTrainingError as error:
         raise BadFileError(path, error.problems) from error
 

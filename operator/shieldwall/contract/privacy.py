@@ -15,6 +15,12 @@ PRIVACY_KEY: Final = "shieldwall.privacy"
 """The ConfigRecord of a reply in which a client attests its mechanism; the reply's signature covers it."""
 
 
+BUDGET_SPENT: Final = "the privacy budget is spent"
+"""With these words the aggregator ends a run whose next round would pass the policy's ε; the steward reads them."""
+
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
 class PrivacyMode(StrEnum):
     """Whose contribution is hidden, and who adds the noise."""
 
@@ -88,6 +94,8 @@ class Spend(_Model):
     clip: float
     sensitivity: float | None = None
     """Δ of the release, in units of the model; of central noise."""
+    within: Ratio | None = None
+    """b̄: the noisy share of updates within the clip, released with the model where the clip adapts."""
 
 
 class PrivacyRecord(_Model):

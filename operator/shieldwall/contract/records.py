@@ -93,6 +93,8 @@ class Fate(StrEnum):
     TAMPERED = "tampered"
     """The content is not what was signed."""
     DENIED = "denied"
+    NOT_PRIVATE = "not-private"
+    """The client does not attest the noise that the policy asks of it."""
     WRONG_SCHEMA = "wrong-schema"
     """Array names, order, shapes or dtypes are not the model's."""
     NOT_FINITE = "not-finite"

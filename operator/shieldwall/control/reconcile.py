@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.control.api.parse import parse_training
+from shieldwall.control.api.calibration import calibrated
+from shieldwall.control.api.checked import checked_training
 from shieldwall.control.api.problems import InvalidTrainingError
 from shieldwall.control.cases import Case, kept_case
 from shieldwall.control.cluster.errors import ApiError, HeldError, LeavingObjectError, OtherOperatorError
@@ -97,7 +99,7 @@ class Reconciler:
             self._accepted.pop(key, None)
             return Verdict(Outcome.OK)
         try:
-            case = Case(key, body, parse_training(body))
+            case = Case(key, body, await _checked(body))
         except InvalidTrainingError as error:
             return await self._keep(key, body, error)
         return await self._act(case, self._plan(case))
@@ -109,6 +111,7 @@ class Reconciler:
         known = None
         if case is not None:
             try:
+                await asyncio.to_thread(calibrated, case.training.spec)
                 known = self._plan(case)
             except ValueError as mistake:  # a spec of another version, of which no plan can be made any more
                 _LOG.warning("%s/%s: its last accepted spec cannot be planned: %s", *key, mistake)
@@ -238,6 +241,17 @@ class Reconciler:
     async def _nudge(self, training: Training, changed: Iterable[str], now: datetime) -> None:
         behind = self._stewards.behind((training.namespace, training.name), now)
         await nudge(self._api, training, {*changed, *behind}, now.strftime("%Y%m%dT%H%M%SZ"))
+
+
+async def _checked(body: Json) -> Training:
+    """The training, or InvalidTrainingError; the noise of a private one is calculated apart from everybody else's work.
+
+    What was calculated is kept, so that the plan finds it.
+    """
+    spec = body.get("spec")
+    if isinstance(spec, dict) and spec.get("privacy") is not None:
+        return await asyncio.to_thread(checked_training, body)
+    return checked_training(body)
 
 
 _LONGEST_SENTENCE: Final = 900

@@ -13,6 +13,7 @@ from shieldwall.runtime.checkpoint import Release
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from shieldwall.contract.privacy import Spend
     from shieldwall.contract.records import OpenRound, RoundRecord
     from shieldwall.runtime.model import Model
 
@@ -57,6 +58,7 @@ class MemoryStore:
     """Empty, for what else a round keeps."""
     _release: Release | None = None
     _records: tuple[RoundRecord, ...] = ()
+    _spends: tuple[Spend, ...] = ()
 
     def latest(self) -> Release | None:
         """See CheckpointStore."""
@@ -67,13 +69,24 @@ class MemoryStore:
         """See CheckpointStore."""
         return self._records
 
-    def save(self, model: Model, record: RoundRecord) -> Release:
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """See CheckpointStore."""
+        return self._spends
+
+    def save(self, model: Model, record: RoundRecord, spend: Spend | None = None) -> Release:
         """See CheckpointStore; no file, so the digest is the model's own."""
         record = record.model_copy(update={"model_sha256": model.sha256})
-        self._records = (*self._records, record)
+        self.note(record, spend)
         self._release = Release(record.round, model, model.sha256, self._records)
         return self._release
 
-    def note(self, record: RoundRecord) -> None:
+    def note(self, record: RoundRecord, spend: Spend | None = None) -> None:
         """See CheckpointStore."""
         self._records = (*self._records, record)
+        if spend is not None:
+            self.spend(spend)
+
+    def spend(self, spend: Spend) -> None:
+        """See CheckpointStore."""
+        self._spends = (*self._spends, spend)

@@ -18,10 +18,10 @@ _NO_LIMIT: Final = 1e30
 
 
 def unprotected_policy(policy: RuntimePolicy) -> RuntimePolicy:
-    """Plain FedAvg without any bound or watch, and no signature asked for: the state of the industry."""
+    """Plain FedAvg without any bound, watch or noise, and no signature asked for: the state of the industry."""
     aggregation = AggregationPolicy(rule=Rule.FED_AVG, byzantine=0, max_norm=None, reject_norm=_NO_LIMIT)
-    bare = {"aggregation": aggregation, "require_signatures": False, "validation": None, "contribution": None}
-    return policy.model_copy(update=bare)
+    unwatched = {"validation": None, "contribution": None, "privacy": None}
+    return policy.model_copy(update={"aggregation": aggregation, "require_signatures": False, **unwatched})
 
 
 def without_protection(plan: Plan) -> Plan:

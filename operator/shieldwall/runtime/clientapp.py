@@ -1,4 +1,4 @@
-"""The ClientApp that runs in a trainer: the user's own, and a seal on what it answers.
+"""The ClientApp that runs in a trainer: the user's own, the privacy that the policy asks for, and a seal on its answer.
 
 A FAB of Shieldwall names ``shieldwall.runtime.clientapp:app``. The user's app is called unchanged, with its own mods.
 """
@@ -22,12 +22,15 @@ from shieldwall.runtime.flower.messages import (
 )
 from shieldwall.runtime.flower.packing import pack, unpack
 from shieldwall.runtime.model import model_sha256
+from shieldwall.runtime.privacy.client import answer
+from shieldwall.runtime.privacy.mechanism import os_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flwr.app import Context, Message
 
+    from shieldwall.contract.privacy import PrivacyPolicy
     from shieldwall.runtime.attestation.manifest import Manifest
     from shieldwall.runtime.attestation.sign import Attestation
 
@@ -41,12 +44,17 @@ class SealingClientApp(ClientApp):
 
     user: Callable[[Message, Context], Message]
     """The user's ClientApp; set once, before the first task (see the trainer)."""
+    privacy: PrivacyPolicy | None = None
+    """Set with it, from the pod's own policy: no message changes it."""
 
     def __call__(self, message: Message, context: Context) -> Message:
-        """Answer one message; raises UnsolicitedMessageError, SignerError or what the user's app raises."""
+        """Answer one message.
+
+        Raises UnsolicitedMessageError, NotPrivateError, DpSgdError, SignerError or what the user's app raises.
+        """
         facts = take_facts(message)
         check_model(message, facts)
-        reply = self.user(message, context)
+        reply = answer(self.user, message, context, self.privacy, os_generator())
         if reply.has_content():
             self.seal(reply, facts, context.node_id)
         return reply

@@ -10,6 +10,8 @@ from shieldwall.control.api.schema import properties_at
 
 MANAGED = {"image": "x", "clientApp": "a:c", "model": "a:m"}
 WRAPPED = {"image": "x", "clientApp": "a:c", "serverApp": "a:s"}
+LOCAL = {"mode": "ClientLevelLocal", "epsilon": 8.0, "delta": 0.001, "clip": 1.0}
+RECORDS = {"epsilon": 1.0, "delta": 0.0001, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
 
 
 def transition_rules(schema, path=()):
@@ -68,6 +70,10 @@ def refused(document):
         ),
         ({"app": MANAGED}, {"app": WRAPPED}, "spec.app.serverApp"),
         ({"app": WRAPPED}, {"app": MANAGED}, "spec.app.serverApp"),
+        ({}, {"privacy": RECORDS}, "spec.privacy"),
+        ({"privacy": RECORDS}, {}, "spec.privacy"),
+        ({"privacy": RECORDS}, {"privacy": {"mode": "None"}}, "spec.privacy"),
+        ({"privacy": LOCAL}, {"privacy": LOCAL | {"mode": "ClientLevelCentral"}}, "spec.privacy"),
     ],
 )
 def test_what_cannot_change_is_refused_at_its_field(refused, before, after, field):
@@ -83,6 +89,9 @@ def test_what_cannot_change_is_refused_at_its_field(refused, before, after, fiel
         ({"app": MANAGED}, {"app": MANAGED | {"image": "y", "model": "b:m", "evaluate": "b:e", "config": {"a": 1}}}),
         ({"app": WRAPPED}, {"app": WRAPPED | {"serverApp": "b:s", "clientApp": "b:c"}}),
         ({}, {"suspend": True}),
+        ({}, {"privacy": {"mode": "None"}}),
+        ({"privacy": RECORDS}, {"privacy": RECORDS | {"mode": "RecordLevel", "epsilon": 2.0}}),
+        ({"privacy": LOCAL}, {"privacy": LOCAL | {"noiseMultiplier": 99.0}}),
         ({}, {"rounds": {"count": 99, "timeoutSeconds": 5}}),
         ({}, {"clients": [{"name": name} for name in "abc"]}),
         ({}, {"aggregation": {"rule": "FedMedian"}, "identity": {"certificateTTL": "2h"}}),
@@ -94,7 +103,7 @@ def test_everything_else_may_change(refused, before, after):
 
 
 def test_each_rule_names_a_field_that_exists_and_says_what_to_do():
-    assert {path for path, _ in RULES} == {("spec", "storage"), ("spec", "app")}
+    assert {path for path, _ in RULES} == {("spec",), ("spec", "storage"), ("spec", "app")}
     for path, rule in RULES:
         assert rule["fieldPath"].removeprefix(".") in properties_at(resource_schema(), path)
         assert rule["message"].endswith(".")

@@ -85,6 +85,9 @@ HEALTHY = {
     f"shieldwall_training_clients_wanted{OF}": still(10),
     f"shieldwall_training_min_replies{OF}": still(8),
     f"shieldwall_training_clients_banned{OF}": still(0),
+    f"shieldwall_training_epsilon_spent{OF}": turning(0.5, 0.9),
+    f"shieldwall_training_epsilon_limit{OF}": still(1),
+    f"shieldwall_training_privacy_rounds_left{OF}": still(1000),
     f"shieldwall_replies_refused_total{OF}": f"0+0.1666666x{STEPS}",
     'shieldwall_handshake_failures_total{namespace="fed",training="digits",listener="steward",cause="no-certificate"}':
         rising(2),
@@ -106,6 +109,7 @@ NEVER = {
     f"shieldwall_training_clients_ready{OF}": None,
 }
 DROP = {f"shieldwall_training_score{OF}": turning(50, 25)}
+PRIVACY_ENDS = {f"shieldwall_training_privacy_rounds_left{OF}": still(3)}
 LEAF_ENDS = {
     f"shieldwall_certificate_renewal_timestamp_seconds{LEAF}": still(1 * HOUR),
     f"shieldwall_certificate_not_after_timestamp_seconds{LEAF}": still(5 * HOUR),
@@ -144,6 +148,16 @@ CASES = {
         "",
         {f"shieldwall_training_clients_banned{OF}": turning(0, 1)} | phases("Completed"),
     ),
+    "privacy is nearly spent": ("ShieldwallPrivacyNearlySpent", PRIVACY_ENDS),
+    "privacy is nearly spent between runs": (
+        "ShieldwallPrivacyNearlySpent",
+        PRIVACY_ENDS | phases("WaitingForClients"),
+    ),
+    "not all rounds fit, and most of privacy is left": (
+        "",
+        PRIVACY_ENDS | {f"shieldwall_training_epsilon_spent{OF}": turning(0.5, 0.79)},
+    ),
+    "privacy is spent when the training completed": ("", PRIVACY_ENDS | phases("Training", 3, "Completed")),
     "the queue stands": (
         "ShieldwallQueueStuck",
         {f"shieldwall_queue_depth{ONE}": still(3), OK: still(9), RETRY: still(0)},

@@ -13,7 +13,7 @@ from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.runtime.aggregation import aggregate
 from shieldwall.runtime.checkpoint import CheckpointStore
-from shieldwall.runtime.federation import engine, judge
+from shieldwall.runtime.federation import conclusion, judge
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
@@ -398,7 +398,7 @@ def test_the_same_replies_to_the_same_question_are_put_in_the_same_buckets(world
         seeds.append(seed)
         return aggregate(updates, policy, seed, *more)
 
-    monkeypatch.setattr(engine, "aggregate", watched)
+    monkeypatch.setattr(conclusion, "aggregate", watched)
     rule = AggregationPolicy(rule=Rule.FED_MEDIAN, byzantine=1, pre_aggregation=PreAggregation.BUCKETING)
     for place in ("first", "again"):
         run(world, tmp_path / place, aggregation=rule, rounds=one_round(world))
@@ -415,8 +415,8 @@ def test_an_admitted_reply_keeps_its_update_and_not_its_message_too(world, tmp_p
     inner = world.engine(rounds=one_round(world))
     asked = Engine.ask
 
-    def ask(self, question):
-        answer = asked(self, question)
+    def ask(self, *question):
+        answer = asked(self, *question)
         kept.extend(reply.verdict for reply in answer.admitted)
         return answer
 

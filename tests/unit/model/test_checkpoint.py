@@ -6,10 +6,10 @@ import pathlib
 import numpy as np
 import pytest
 
+from shieldwall.contract.privacy import PrivacyMode, Spend
 from shieldwall.contract.records import Outcome, RoundRecord
-from shieldwall.runtime import checkpoint
 from shieldwall.runtime.checkpoint import CheckpointStore, OvertakenError, StoreCorruptError, read_latest
-from shieldwall.runtime.durable import write_file
+from shieldwall.runtime.head import read_head, write_head
 from shieldwall.runtime.model import Model
 
 
@@ -37,6 +37,19 @@ def record(round_, outcome=Outcome.RELEASED, **fields):
         byzantine=1,
         replies=(),
         **fields,
+    )
+
+
+def spend(round_, attempt=1):
+    return Spend(
+        run_id="1",
+        round=round_,
+        attempt=attempt,
+        mode=PrivacyMode.CLIENT_LEVEL_CENTRAL,
+        noise_multiplier=3.5,
+        releases=1,
+        clients=("a", "b"),
+        clip=1.0,
     )
 
 
@@ -151,9 +164,10 @@ def test_when_no_checkpoint_can_be_read_training_does_not_start_over(tmp_path):
         CheckpointStore(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["ledger.jsonl", "head"])
+@pytest.mark.parametrize("name", ["ledger.jsonl", "privacy.jsonl", "head"])
 def test_a_change_of_any_byte_of_ledger_or_head_is_never_passed_over(tmp_path, name):
     filled(tmp_path, 2)
+    CheckpointStore(tmp_path).spend(spend(3))
     path = tmp_path / name
     whole = path.read_bytes()
     for position in range(len(whole)):
@@ -180,22 +194,77 @@ def test_files_of_another_version_are_refused_and_not_guessed_at(tmp_path):
         CheckpointStore(tmp_path)
 
 
-def test_a_ledger_cut_short_is_corrupt(tmp_path):
-    filled(tmp_path, 2)
-    content = (tmp_path / "ledger.jsonl").read_bytes()
-    (tmp_path / "ledger.jsonl").write_bytes(content.splitlines(keepends=True)[0])
-    with pytest.raises(StoreCorruptError):
+@pytest.mark.parametrize("name", ["ledger.jsonl", "privacy.jsonl"])
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_ledger_cut_short_is_corrupt(tmp_path, name, left):
+    store = filled(tmp_path, 2)
+    for round_ in (3, 4):
+        store.spend(spend(round_))
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(b"".join(content.splitlines(keepends=True)[:left]))
+    with pytest.raises(StoreCorruptError, match=name):
         CheckpointStore(tmp_path)
+
+
+def test_a_ledger_that_is_gone_is_corrupt(tmp_path):
+    CheckpointStore(tmp_path).spend(spend(1))
+    (tmp_path / "privacy.jsonl").unlink()
+    with pytest.raises(StoreCorruptError, match="not the one that was committed"):
+        CheckpointStore(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["ledger.jsonl", "privacy.jsonl"])
+def test_a_head_that_is_gone_from_ledgers_with_lines_forgets_nothing(tmp_path, name):
+    store = CheckpointStore(tmp_path)
+    for round_ in (1, 2):
+        store.spend(spend(round_)) if name == "privacy.jsonl" else store.save(model(round_), record(round_))
+    (tmp_path / "head").unlink()
+    with pytest.raises(StoreCorruptError, match="it is missing"):
+        CheckpointStore(tmp_path)
+
+
+def test_a_release_is_committed_with_what_it_cost(tmp_path):
+    store = CheckpointStore(tmp_path)
+    store.spend(spend(1))
+    store.save(model(1), record(1), spend(1, attempt=2))
+    store.note(record(2, Outcome.REPEATED), spend(2))
+    store.note(record(2, Outcome.REPEATED))
+    again = CheckpointStore(tmp_path)
+
+    assert again.spends == store.spends == (spend(1), spend(1, attempt=2), spend(2))
+    assert (again.latest().round, len(again.records)) == (1, 3)
+
+
+def test_a_spend_that_never_counted_is_gone_after_the_next(tmp_path):
+    store = CheckpointStore(tmp_path)
+    store.spend(spend(1))
+    with (tmp_path / "privacy.jsonl").open("a") as ledger:
+        ledger.write(spend(2).model_dump_json() + "\n")
+    assert CheckpointStore(tmp_path).spends == (spend(1),)
+    CheckpointStore(tmp_path).spend(spend(3))
+    assert CheckpointStore(tmp_path).spends == (spend(1), spend(3))
+
+
+def test_a_store_from_before_there_was_privacy_is_read(tmp_path):
+    filled(tmp_path, 2)
+    text = (tmp_path / "head").read_bytes().partition(b" ")[2].rstrip()
+    older = text.replace(b'"privacy_bytes":0,"privacy_chain":"",', b"")
+    assert older != text
+    (tmp_path / "head").write_bytes(hashlib.sha256(older).hexdigest().encode() + b" " + older + b"\n")
+    store = CheckpointStore(tmp_path)
+
+    assert (store.latest().round, store.spends) == (2, ())
+    store.save(model(3), record(3), spend(3))
+    assert CheckpointStore(tmp_path).spends == (spend(3),)
 
 
 def test_a_pickle_in_a_checkpoint_is_not_loaded(tmp_path):
     filled(tmp_path, 2)
     evil = tmp_path / "round-2.npz"
     np.savez(evil, w=np.array([{"run": "me"}], dtype=object), allow_pickle=True)
-    head = checkpoint._read_head(tmp_path)
+    head = read_head(tmp_path)
     forged = head.releases[1].model_copy(update={"sha256": hashlib.sha256(evil.read_bytes()).hexdigest()})
-    head = head.model_copy(update={"releases": (head.releases[0], forged)})
-    write_file(tmp_path / "head", lambda sink: checkpoint._write_head(sink, head))
+    write_head(tmp_path, head.model_copy(update={"releases": (head.releases[0], forged)}))
     release = CheckpointStore(tmp_path).latest()
     assert release.round == 1
     assert "allow_pickle=False" in release.lost[0].reason
@@ -237,6 +306,8 @@ def test_a_process_that_was_overtaken_must_stop_and_harms_nothing(tmp_path):
         old.save(model(99), record(2))
     with pytest.raises(OvertakenError):
         old.note(record(2, Outcome.REPEATED))
+    with pytest.raises(OvertakenError):
+        old.spend(spend(2))
     release = CheckpointStore(tmp_path).latest()
     assert (release.round, release.lost, release.model.sha256) == (2, (), model(2).sha256)
 

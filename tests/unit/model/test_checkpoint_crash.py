@@ -6,6 +6,7 @@ import stat
 import numpy as np
 import pytest
 
+from shieldwall.contract.privacy import PrivacyMode, Spend
 from shieldwall.contract.records import Outcome, RoundRecord
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.model import Model
@@ -116,9 +117,16 @@ def record(round_, outcome=Outcome.RELEASED):
     )  # fmt: skip
 
 
+def cost(round_):
+    return Spend(
+        run_id="1", round=round_, attempt=1, mode=PrivacyMode.CLIENT_LEVEL_CENTRAL, noise_multiplier=3.5, releases=1,
+        clients=("a", "b"), clip=1.0,
+    )  # fmt: skip
+
+
 def save(before):
     def act(store):
-        store.save(model(before + 1), record(before + 1))
+        store.save(model(before + 1), record(before + 1), cost(before + 1))
 
     return before, act, before + 1
 
@@ -138,7 +146,7 @@ def attempt(directory, scenario, monkeypatch, cut):
     before, act, _ = SCENARIOS[scenario]
     store = CheckpointStore(directory, keep=1)
     for round_ in range(1, before + 1):
-        store.save(model(round_), record(round_))
+        store.save(model(round_), record(round_), cost(round_))
     with monkeypatch.context() as patch:
         disk = Disk(directory, patch, cut)
         try:
@@ -163,6 +171,22 @@ def test_a_power_cut_anywhere_leaves_the_old_release_or_the_new(tmp_path, monkey
     assert seen == {"old", "new"}
 
 
+def test_a_power_cut_anywhere_leaves_a_spend_that_was_answered(tmp_path, monkeypatch):
+    monkeypatch.setitem(SCENARIOS, "ask", (2, lambda store: store.spend(cost(3)), 2))
+    cut, answered, seen = 0, False, set()
+    while not answered:
+        disk, answered = attempt(tmp_path / f"{cut}", "ask", monkeypatch, cut)
+        for how in (KEPT, LOST, TORN, RENAMED):
+            disk.after(how, tmp_path / f"{cut}-{how}")
+            store = CheckpointStore(tmp_path / f"{cut}-{how}", keep=1)
+            rounds = [spend.round for spend in store.spends]
+            assert rounds == [1, 2, 3] or (rounds == [1, 2] and not answered)
+            assert (store.latest().round, len(store.records)) == (2, 2)
+            seen.add(len(rounds))
+        cut += 1
+    assert seen == {2, 3}
+
+
 def check(directory, before, after, *, must_be_new):
     store = CheckpointStore(directory, keep=1)
     release, records = store.latest(), store.records
@@ -178,7 +202,8 @@ def check(directory, before, after, *, must_be_new):
         assert release.model.sha256 == model(newest).sha256
         assert records[newest - 1].model_sha256 == release.sha256
         assert (directory / "model.npz").read_bytes() == (directory / f"round-{newest}.npz").read_bytes()
-    left = {path.name for path in directory.iterdir()} - {"head", "ledger.jsonl", "model.npz"}
+    assert [spend.round for spend in store.spends] == list(range(1, newest + 1)), "each release and its cost, at once"
+    left = {path.name for path in directory.iterdir()} - {"head", "ledger.jsonl", "privacy.jsonl", "model.npz"}
     assert left == {f"round-{n}.npz" for n in (newest - 1, newest) if n > 0}
     store.save(model(newest + 1), record(newest + 1))
     assert CheckpointStore(directory).latest().round == newest + 1

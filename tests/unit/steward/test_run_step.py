@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shieldwall.contract.policy import Mode, RoundsPolicy
+from shieldwall.contract.privacy import BUDGET_SPENT
 from shieldwall.contract.records import Phase
 from shieldwall.runtime.steward.flower import Run, RunStage
 from shieldwall.runtime.steward.run import FRUITLESS_RUNS, Observation, RunState, next_step
@@ -128,6 +129,41 @@ def test_another_policy_is_tried_as_if_none_had_failed_and_the_same_is_not():
     mended = failed.under("b")
     assert step(mended, seen()).phase is not Phase.FAILED
     assert (mended.policy_sha256, mended.not_before, mended.runs) == ("b", 0.0, failed.runs)
+
+
+SPENT = f"ServerApp failed with exception: {BUDGET_SPENT}: epsilon = 0.98 of 1, and round 3 would make it 1.02"
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_a_training_whose_budget_is_spent_ends_with_its_last_release_and_says_so(mode):
+    found = next_step(TRAINING, seen(finished("failed", SPENT), released=2), ROUNDS, NOW, mode)
+
+    assert (found.phase, found.start) == (Phase.COMPLETED, False)
+    assert found.message == (
+        "The privacy budget is spent: epsilon = 0.98 of 1, and round 3 would make it 1.02;"
+        " the training ends after round 2 of 3."
+    )
+    later = next_step(found.state, seen(finished("failed", SPENT), released=2), ROUNDS, NOW + 1e6, mode)
+    assert (later.phase, later.start) == (Phase.COMPLETED, False)
+
+
+def test_a_training_whose_budget_was_spent_before_its_first_release_has_failed():
+    found = step(TRAINING, seen(finished("failed", SPENT)))
+
+    assert (found.phase, found.start) == (Phase.FAILED, False)
+    assert "privacy budget is spent" in found.message
+
+
+def test_another_policy_is_tried_after_the_budget_was_spent():
+    state = step(TRAINING.under("a"), seen(finished("failed", SPENT), released=2)).state
+
+    assert step(state.under("b"), seen(released=2)).start is True
+
+
+def test_a_budget_that_is_spent_to_the_last_round_completes_the_training():
+    found = step(TRAINING, seen(finished("failed", SPENT), released=3))
+
+    assert found.phase is Phase.COMPLETED
 
 
 def test_a_release_makes_up_for_fruitless_runs():

@@ -14,14 +14,13 @@ from typing import Final
 from ruamel.yaml import YAML
 
 from shieldwall.control.api.fields import PATTERN_SENTENCES, TRAINING_NAME
+from shieldwall.control.api.rules import RULES
 from shieldwall.control.api.schema import Schema, structural
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.status import FederatedTrainingStatus
 from shieldwall.control.api.terms import TERMS
-from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import GROUP, KIND, MAX_TRAINING_NAME, PLURAL, RESERVED_WORDS, VERSION
-from shieldwall.control.api.unsupported import UNSUPPORTED
-from shieldwall.control.api.watching import WATCHING
+from shieldwall.control.api.transitions import same_privacy_mode
 
 _COLUMNS: Final = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
@@ -88,7 +87,7 @@ def _version() -> Schema:
 
 def resource_schema() -> Schema:
     """The schema of a whole FederatedTraining."""
-    validations = [rule.validation(TERMS) for rule in THEOREMS + WATCHING + UNSUPPORTED]
+    validations = [*(rule.validation(TERMS) for rule in RULES), same_privacy_mode()]
     return {
         "description": "A Flower federation in which every client has its own certificate, nothing speaks without"
         " mutual TLS, every update is signed and liars are outvoted.",

@@ -11,14 +11,12 @@ from pydantic import ValidationError
 from shieldwall.control.api.plain import Fault, Json, Location, plain_json, show
 from shieldwall.control.api.problems import InvalidTrainingError, Problem, problems_of
 from shieldwall.control.api.requests import is_paused, reinstatement_requests, renewal_requests, unclear_pause
+from shieldwall.control.api.rules import RULES
 from shieldwall.control.api.schema import properties_at, structural
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.terms import TERMS
-from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
 from shieldwall.control.api.translate import sentence
-from shieldwall.control.api.unsupported import UNSUPPORTED
-from shieldwall.control.api.watching import WATCHING
 
 if TYPE_CHECKING:
     from shieldwall.control.api.crossrule import CrossRule
@@ -35,7 +33,7 @@ _STAND_INS: Final[dict[str, Json]] = {
 
 def parse_training(document: object) -> Training:
     """Read a FederatedTraining; raises InvalidTrainingError with every problem at once, and nothing else."""
-    return _parse(document, THEOREMS + WATCHING + UNSUPPORTED)
+    return _parse(document, RULES)
 
 
 def parse_accepted(document: object) -> Training:

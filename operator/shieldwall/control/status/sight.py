@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shieldwall.control.api.status import FederatedTrainingStatus
     from shieldwall.control.api.training import Training
     from shieldwall.control.plan.orders import Observed, Plan
+    from shieldwall.control.status.recount import Recount
     from shieldwall.control.steward.sight import StewardSight
 
 
@@ -75,6 +76,8 @@ class Sight:
     """NetworkPolicies of the namespace, whoever made them, as of the last list."""
     steward: StewardSight | None = None
     """None while it has never answered."""
+    recount: Recount | None = None
+    """ε of the steward's newest record, counted again; None while it has told none."""
     trouble: Trouble | None = None
     """Something that needs a human."""
     retrying: Trouble | None = None

@@ -79,6 +79,8 @@ class Ballot:
     questions: Mapping[str, Asked]
     opened: float
     """On the monotonic clock."""
+    every_reply_counts: bool = False
+    """When enough have come does not depend on what is in them: also those that were refused count."""
     replies: dict[str, Reply] = field(default_factory=dict)
     _enough_at: float = math.inf
 
@@ -101,7 +103,7 @@ class Ballot:
         asked = self.questions[arrival.question]
         reply = Reply(asked, self.court.judge(arrival, asked, self.base, now), monotonic - self.opened)
         self.replies[arrival.question] = reply
-        if len(self.good) >= self.rounds.min_replies:
+        if len(self.replies if self.every_reply_counts else self.good) >= self.rounds.min_replies:
             self._enough_at = min(self._enough_at, monotonic)
         return reply
 

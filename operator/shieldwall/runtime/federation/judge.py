@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from flwr.app import ArrayRecord
+from flwr.app import ArrayRecord, ConfigRecord
 
+from shieldwall.contract.privacy import PRIVACY_KEY
 from shieldwall.contract.records import Fate
 from shieldwall.pki.verify import VerificationError
 from shieldwall.runtime.admission import Refusal, Update, check_update
@@ -27,9 +28,10 @@ from shieldwall.runtime.flower.messages import (
     sealed,
 )
 from shieldwall.runtime.flower.packing import MalformedArraysError
+from shieldwall.runtime.privacy.attestation import shortfall
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from cryptography import x509
@@ -143,12 +145,19 @@ class Court:
             arrays = decode_packed(record)
         except MalformedArraysError as error:
             return Refused(Fate.MALFORMED, str(error))
+        if self.policy.privacy is not None and (short := shortfall(_attested(reply.message), self.policy.privacy)):
+            return Refused(Fate.NOT_PRIVATE, short)
         update = check_update(arrays, base, self.policy.aggregation)
         if isinstance(update, Refusal):
             return Refused(update.fate, update.detail)
         examples = claimed_examples(reply.message.content)
         reply.message.content[name] = ArrayRecord()  # the update holds all that is needed of it: half the memory
         return Admitted(reply.message, reply.serial, update, examples)
+
+
+def _attested(message: Message) -> Mapping[str, object] | None:
+    record = message.content.get(PRIVACY_KEY)
+    return record if isinstance(record, ConfigRecord) else None
 
 
 def _fate(error: AttestationError | VerificationError | ManifestError) -> Fate:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
-from shieldwall.runtime.federation.engine import Question, conclude, record_of
+from shieldwall.runtime.federation.conclusion import conclude
+from shieldwall.runtime.federation.engine import Question
 from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.members import members, sample
+from shieldwall.runtime.federation.settle import keeper_for, settle
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from shieldwall.runtime.federation.engine import Engine
     from shieldwall.runtime.federation.inspection import Inspector
     from shieldwall.runtime.model import Model
+    from shieldwall.runtime.privacy.keeper import PrivacyKeeper
 
 MOST_ATTEMPTS: Final = 5
 _WAIT_SECONDS: Final = 1.0
@@ -38,7 +41,7 @@ class RoundNotReachedError(Exception):
 
 
 def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
-    """Run the rounds that are left; raises RoundNotReachedError.
+    """Run the rounds that are left; raises RoundNotReachedError, UnsoundPrivacyError and BudgetSpentError.
 
     Model and record of a round are on disk before the round counts, so after a crash anywhere training goes on at the
     last released round.
@@ -48,10 +51,11 @@ def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
         for checkpoint in release.lost:
             engine.log(f"checkpoint {checkpoint.file} of round {checkpoint.round} is lost: {checkpoint.reason}")
     _hand_in_again(engine, store)
+    keeper = keeper_for(engine, store)
     model = release.model if release else app.initial_model()
     inspector = inspector_for(engine.policy, store, engine.random, engine.threads)
     for number in range(release.round + 1 if release else 1, engine.policy.rounds.count + 1):
-        model = _round(engine, store, app, model, number, inspector)
+        model = _round(engine, store, app, model, number, inspector, keeper)
 
 
 def _hand_in_again(engine: Engine, store: CheckpointStore) -> None:
@@ -65,29 +69,34 @@ def _hand_in_again(engine: Engine, store: CheckpointStore) -> None:
 
 
 def _round(  # noqa: PLR0913, PLR0917  # the round's parts, each used once
-    engine: Engine, store: CheckpointStore, app: ManagedApp, base: Model, number: int, inspector: Inspector | None
+    engine: Engine,
+    store: CheckpointStore,
+    app: ManagedApp,
+    base: Model,
+    number: int,
+    inspector: Inspector | None,
+    keeper: PrivacyKeeper | None,
 ) -> Model:
     reason = ""
     for attempt in range(1, MOST_ATTEMPTS + 1):
-        answer = engine.ask(_question(engine, base, number, attempt))
-        conclusion = conclude(answer, base, engine.policy, inspector, engine.threads)
+        answer = engine.ask(_question(engine, base, number, attempt), keeper)
+        noise = None if keeper is None else keeper.noise()
+        conclusion = conclude(answer, base, engine.policy, inspector, engine.threads, noise)
         if conclusion.model is None:
             reason = conclusion.reason
             engine.log(f"round {number}, attempt {attempt}: {reason}")
-            record = record_of(answer, conclusion, engine.policy)
-            store.note(record)
-            engine.steward.close(record)
+            settle(engine, store, keeper, answer, conclusion, {})
             continue
         metrics = app.evaluate(conclusion.model, engine.log)
-        released = store.save(conclusion.model, record_of(answer, conclusion, engine.policy, metrics))
-        engine.steward.close(released.records[-1])
+        settle(engine, store, keeper, answer, conclusion, metrics)
         engine.log(f"round {number} of {engine.policy.rounds.count} released: {metrics}")
         return conclusion.model
     raise RoundNotReachedError(number, MOST_ATTEMPTS, reason)
 
 
 def _question(engine: Engine, model: Model, number: int, attempt: int) -> Question:
-    names = _wait_for_clients(engine)
+    online = _wait_for_clients(engine)
+    names = sample(online, frozenset(), engine.policy, random.SystemRandom().sample)
     arrays = ArrayRecord(array_dict={name: Array(array) for name, array in model.arrays.items()})
     content = RecordDict({ARRAYS_KEY: arrays, CONFIG_KEY: ConfigRecord({"server-round": number})})
     return Question(
@@ -98,15 +107,16 @@ def _question(engine: Engine, model: Model, number: int, attempt: int) -> Questi
         messages=[Message(content, node_id, _TRAIN, group_id=str(number)) for node_id in names],
         names=names,
         model_bytes=sum(array.nbytes for array in model.arrays.values()),
+        drawn_from=tuple(online.values()),
     )
 
 
 def _wait_for_clients(engine: Engine) -> Mapping[int, str]:
-    """Whom to ask: waits, as long as a round may take, until enough clients are online to make one possible."""
+    """Who is online: waits, as long as a round may take, until enough clients are to make one possible."""
     rounds = engine.policy.rounds
     end = engine.clock.monotonic() + rounds.timeout_seconds
     while True:
         online = members(engine.grid.get_nodes(), engine.policy)
         if len(online) >= rounds.min_replies or engine.clock.monotonic() >= end:
-            return sample(online, frozenset(), engine.policy, random.SystemRandom().sample)
+            return online
         engine.clock.sleep(_WAIT_SECONDS)

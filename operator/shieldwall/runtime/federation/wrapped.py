@@ -18,12 +18,14 @@ from flwr.app.error import Error
 from flwr.serverapp import Grid
 
 from shieldwall.runtime.federation.claims import bound_claims
+from shieldwall.runtime.federation.conclusion import conclude
 from shieldwall.runtime.federation.dtypes import as_sent_first
-from shieldwall.runtime.federation.engine import Question, conclude, record_of
+from shieldwall.runtime.federation.engine import Question
 from shieldwall.runtime.federation.forms import form_of, usual_form
 from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.federation.members import members
+from shieldwall.runtime.federation.settle import keeper_for, settle
 from shieldwall.runtime.federation.strategies import UnsafeStrategyError
 from shieldwall.runtime.flower.messages import (
     EXAMPLES_KEY,
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
 
     from shieldwall.runtime.checkpoint import CheckpointStore
     from shieldwall.runtime.federation.ballot import Reply
-    from shieldwall.runtime.federation.engine import Answer, Conclusion, Engine
+    from shieldwall.runtime.federation.conclusion import Conclusion
+    from shieldwall.runtime.federation.engine import Answer, Engine
     from shieldwall.runtime.federation.forms import Form
     from shieldwall.runtime.model import Schema
 
@@ -56,6 +59,7 @@ class PolicyGrid(Grid):
     def __init__(self, engine: Engine, store: CheckpointStore) -> None:
         self._engine = engine
         self._store = store
+        self._keeper = keeper_for(engine, store)
         self._inspector = inspector_for(engine.policy, store, engine.random, engine.threads)
         latest = store.latest()
         self._round = latest.round if latest else 0
@@ -111,7 +115,7 @@ class PolicyGrid(Grid):
         if not messages:
             return []
         question = self._question(messages)
-        answer = self._within(timeout).ask(question)
+        answer = self._within(timeout).ask(question, self._keeper)
         conclusion = None if question.base is None else self._conclude(answer, question.base)
         sent = {message.metadata.dst_node_id: message for message in question.messages}
         form = usual_form(
@@ -119,6 +123,9 @@ class PolicyGrid(Grid):
         )
         handed = [_handed(reply, sent[reply.asked.node_id], conclusion, form) for reply in answer.replies]
         contents = [message.content for message in handed if message.has_content()]
+        if self._keeper is not None:
+            for content in contents:
+                _keep_private(content)
         bound_claims(contents, self._engine.policy.aggregation.byzantine)
         return handed
 
@@ -135,6 +142,11 @@ class PolicyGrid(Grid):
         if len(kinds) != 1:
             raise UnsafeStrategyError("the strategy mixes message types in one exchange")
         training = kinds == {_TRAIN}
+        if not training and self._keeper is not None:
+            raise UnsafeStrategyError(
+                "the strategy asks clients for more than updates, and no ε covers what they answer: set"
+                " fraction_evaluate to 0 and evaluate on the server"
+            )
         if training:
             self._round, self._attempt = self._round + 1, 1
         else:
@@ -175,13 +187,9 @@ class PolicyGrid(Grid):
         return model
 
     def _conclude(self, answer: Answer, base: Model) -> Conclusion:
-        conclusion = conclude(answer, base, self._engine.policy, self._inspector, self._engine.threads)
-        record = record_of(answer, conclusion, self._engine.policy)
-        if conclusion.model is None:
-            self._store.note(record)
-        else:
-            record = self._store.save(conclusion.model, record).records[-1]
-        self._engine.steward.close(record)
+        engine, noise = self._engine, None if self._keeper is None else self._keeper.noise()
+        conclusion = conclude(answer, base, engine.policy, self._inspector, engine.threads, noise)
+        settle(engine, self._store, self._keeper, answer, conclusion, {})
         return conclusion
 
 
@@ -205,6 +213,15 @@ def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None, form: Fo
     if form_of(verdict.message.content) != form:
         return _error(sent, "the reply's records are not those of the other replies")
     return _equal(verdict.message, None if conclusion is None else conclusion.model)
+
+
+def _keep_private(content: RecordDict) -> None:
+    """Take away what clients say besides their updates: no ε covers it."""
+    for name in tuple(content.config_records):
+        del content[name]
+    for metrics in content.metric_records.values():
+        for key in metrics.keys() - {EXAMPLES_KEY}:
+            del metrics[key]
 
 
 def _error(sent: Message, reason: str) -> Message:

@@ -40,4 +40,5 @@ def main(argv: Sequence[str]) -> int:
     policy = RuntimePolicy.from_json(paths.policy.read_text())
     pin_app(fab_sha256(policy))
     clientapp.app.user = load("clientApp", policy.app.client_app)
+    clientapp.app.privacy = policy.privacy
     return WarmParent(paths.home / "warm", flower_superexec, {"flwr-clientapp": flwr_clientapp}).run()

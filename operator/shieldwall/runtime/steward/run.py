@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import BaseModel, ConfigDict
 
 from shieldwall.contract.policy import Mode
+from shieldwall.contract.privacy import BUDGET_SPENT
 from shieldwall.contract.records import Phase
 from shieldwall.runtime.steward.flower import RunStage
 
@@ -48,14 +49,17 @@ class RunState(BaseModel):
     """A run ended by itself, with nothing left to do."""
     last_end: str = ""
     """How the last run ended, in Flower's words."""
+    spent: str = ""
+    """In the aggregator's words: that another round would pass the policy's ε. No run is started any more."""
     policy_sha256: str | None = None
-    """Of the policy under which runs were counted as fruitless."""
+    """Of the policy under which runs were counted as fruitless, and the budget was spent."""
 
     def under(self, policy_sha256: str | None) -> RunState:
         """The state under a policy: a new one, with a new image or other rounds, is tried as if none had failed."""
         if policy_sha256 == self.policy_sha256:
             return self
-        return self.model_copy(update={"policy_sha256": policy_sha256, "fruitless": 0, "not_before": 0.0})
+        anew = {"policy_sha256": policy_sha256, "fruitless": 0, "not_before": 0.0, "spent": ""}
+        return self.model_copy(update=anew)
 
     def started(self, run_id: str, released: int) -> RunState:
         """The state when a run has just been started, or found running."""
@@ -103,7 +107,9 @@ def next_step(state: RunState, seen: Observation, rounds: RoundsPolicy, now: flo
     """Decide what to do; the same arguments always give the same step. ``now``: Unix seconds.
 
     A managed training is complete with its last round. A wrapped one is when the user's ServerApp ends well: how many
-    rounds it runs, and what it does after them, is its own affair; when it fails it begins anew.
+    rounds it runs, and what it does after them, is its own affair; when it fails it begins anew. Where the privacy
+    budget is spent no other run can release anything: the training is complete with what it released, and has failed
+    if that is nothing.
     """
     if not seen.reachable:
         return Step(state, Phase.TRAINING if state.current else Phase.STARTING, "Flower's SuperLink does not answer.")
@@ -120,6 +126,8 @@ def _follow(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
     ended = state.ended(_how(run), fruitful=fruitful, now=now)
     if mode is Mode.WRAPPED and run is not None and run.result == _COMPLETED:
         ended = ended.model_copy(update={"complete": True})
+    if run is not None and BUDGET_SPENT in run.details:
+        ended = ended.model_copy(update={"spent": run.details[run.details.index(BUDGET_SPENT) :].rstrip(".")})
     return _before(ended, seen, rounds, now, mode)
 
 
@@ -134,6 +142,10 @@ def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
         return Step(state, Phase.COMPLETED, f"All {rounds.count} rounds are released.")
     if state.complete:
         return Step(state, Phase.COMPLETED, f"The app ended after round {seen.released}.")
+    if state.spent:
+        end = f"the training ends after round {seen.released} of {rounds.count}"
+        phase = Phase.COMPLETED if seen.released else Phase.FAILED
+        return Step(state, phase, f"{state.spent[0].upper()}{state.spent[1:]}; {end}.")
     if (running := next((run for run in seen.runs if run.stage is not RunStage.FINISHED), None)) is not None:
         return Step(state.started(running.run_id, seen.released), Phase.TRAINING, _progress(running, seen, rounds))
     if state.fruitless >= FRUITLESS_RUNS:

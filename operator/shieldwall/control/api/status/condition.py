@@ -21,7 +21,7 @@ class Condition(ApiModel):
     """One aspect of the training's state, as the Kubernetes API conventions have it."""
 
     type: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]+$")]
-    """Which aspect: Ready, Reconciling, Stalled, Suspended, Certificates, Privacy."""
+    """Which aspect: Ready, Reconciling, Stalled, Suspended, Certificates, Privacy, PrivacySignal."""
     status: ConditionStatus
     """Whether it holds."""
     reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]

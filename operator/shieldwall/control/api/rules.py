@@ -1,0 +1,12 @@
+"""Every rule that crosses fields, in the order in which breaches are told."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from shieldwall.control.api.privacy_theorems import PRIVACY
+from shieldwall.control.api.theorems import THEOREMS
+from shieldwall.control.api.unsupported import UNSUPPORTED
+from shieldwall.control.api.watching import WATCHING
+
+RULES: Final = THEOREMS + PRIVACY + WATCHING + UNSUPPORTED

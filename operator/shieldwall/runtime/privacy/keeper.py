@@ -1,0 +1,131 @@
+"""Holds a training to its policy's ε: what is refused, what is spent when, and how privacy stands.
+
+Local modes spend when clients are asked, for each may answer; ClientLevelCentral when a model is released. Every line
+is on disk before what it pays for leaves the process.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shieldwall.contract.privacy import PrivacyMode, PrivacyRecord, Spend
+from shieldwall.runtime.privacy.central import CentralNoise, Noised, clip_in_force, signal_to_noise
+from shieldwall.runtime.privacy.dp_sgd import SENSITIVITY
+from shieldwall.runtime.privacy.errors import BudgetSpentError
+from shieldwall.runtime.privacy.ledger import epsilon_spent, rounds_left
+from shieldwall.runtime.privacy.record_level import RecordLevel
+from shieldwall.runtime.privacy.sound import require_ledger, require_sound
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from shieldwall.contract.policy import RuntimePolicy
+    from shieldwall.contract.privacy import PrivacyPolicy
+    from shieldwall.runtime.checkpoint import CheckpointStore
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """An attempt at a round, and whose data it may tell of."""
+
+    run_id: str
+    round: int
+    attempt: int
+    asked: tuple[str, ...]
+    """Names of the clients that are asked."""
+    drawn_from: tuple[str, ...] | None
+    """Whom they were drawn from, in secret and each as likely as any other; None where they were not."""
+
+
+class PrivacyKeeper:
+    """The one that writes the privacy ledger, by one policy on one volume.
+
+    Raises UnsoundPrivacyError where the policy's promise cannot hold, here or on what the volume holds already.
+    """
+
+    def __init__(
+        self, policy: RuntimePolicy, privacy: PrivacyPolicy, store: CheckpointStore, generator: np.random.Generator
+    ) -> None:
+        require_sound(policy, privacy)
+        require_ledger(privacy, store.spends, store.records)
+        self._rounds = policy.rounds.count
+        self._policy = privacy
+        self._store = store
+        self._generator = generator
+
+    def require_budget(self, occasion: Occasion) -> None:
+        """Raise BudgetSpentError if the round would pass ε; nobody may be asked then."""
+        self._require_affordable(self._spend(occasion))
+
+    def asking(self, occasion: Occasion) -> None:
+        """Before the messages leave: in local modes what they cost is on disk when this returns."""
+        if self._policy.mode is not PrivacyMode.CLIENT_LEVEL_CENTRAL and occasion.asked:
+            self._store.spend(self._spend(occasion))
+
+    def local(self, n: int) -> Noised | None:
+        """What is left of clients' own noise in the mean of their n updates, or in that of one step's gradients."""
+        if self._policy.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL or n == 0:
+            return None
+        clip, averaged = self._policy.clip, math.sqrt(n)
+        if self._policy.mode is PrivacyMode.RECORD_LEVEL:
+            averaged *= RecordLevel.of(self._policy).batch_size
+        return Noised(clip, None, self._policy.noise_multiplier * SENSITIVITY * clip / averaged, None)
+
+    def noise(self) -> CentralNoise | None:
+        """The mechanism for this round's aggregate; None where clients add the noise."""
+        if self._policy.mode is not PrivacyMode.CLIENT_LEVEL_CENTRAL:
+            return None
+        return CentralNoise(self._policy, clip_in_force(self._policy, self._store.spends), self._generator)
+
+    def releasing(self, occasion: Occasion, noised: Noised | None) -> Spend | None:
+        """What the release costs and has to be committed with it; None where it is paid for, or there is none.
+
+        Raises BudgetSpentError; nobody has seen the release yet.
+        """
+        if noised is None:
+            return None
+        facts = {"clip": noised.clip, "sensitivity": noised.sensitivity, "within": noised.within}
+        spend = self._spend(occasion).model_copy(update=facts)
+        self._require_affordable(spend)
+        return spend
+
+    def record(self, occasion: Occasion, spend: Spend | None, noised: Noised | None, size: int) -> PrivacyRecord:
+        """How privacy stands once ``spend`` is committed; ``noised`` is the release, of (size,), if there is one."""
+        policy, adaptive = self._policy, self._policy.adaptive is not None
+        spends = (*self._store.spends, *([] if spend is None else [spend]))
+        following, guess = self._spend(occasion), self._rounds - occasion.round
+        return PrivacyRecord(
+            epsilon=epsilon_spent(spends, policy.delta),
+            rounds_left=rounds_left(spends, following, policy.epsilon, policy.delta, guess),
+            releases=len(spends),
+            signal_to_noise=None if noised is None else signal_to_noise(noised.clip, noised.deviation, size),
+            clip=noised.clip if noised is not None and adaptive else None,
+        )
+
+    def _spend(self, occasion: Occasion) -> Spend:
+        policy = self._policy
+        spend = Spend(
+            run_id=occasion.run_id,
+            round=occasion.round,
+            attempt=occasion.attempt,
+            mode=policy.mode,
+            noise_multiplier=policy.noise_multiplier,
+            releases=1,
+            clients=occasion.asked,
+            clip=policy.clip,
+        )
+        if policy.mode is PrivacyMode.RECORD_LEVEL:
+            own = RecordLevel.of(policy)
+            return spend.model_copy(update={"releases": own.steps, "rate": own.rate})
+        if policy.population is None or occasion.drawn_from is None:
+            return spend
+        drawn = {"population": len(occasion.drawn_from), "sample": len(occasion.asked)}
+        return spend.model_copy(update={"clients": occasion.drawn_from, **drawn})
+
+    def _require_affordable(self, spend: Spend) -> None:
+        spent = epsilon_spent(self._store.spends, self._policy.delta)
+        would_be = epsilon_spent((*self._store.spends, spend), self._policy.delta)
+        if would_be > self._policy.epsilon:
+            raise BudgetSpentError(spent, would_be, self._policy.epsilon, spend.round)
