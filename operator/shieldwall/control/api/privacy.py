@@ -16,6 +16,10 @@ MODE_TO_BE_SAID: Final = 100
 """From so many clients on a mode has no default: hiding all of a client begins to be affordable."""
 
 
+LOW_SIGNAL: Final = 0.3
+"""C/(σ√d) below it: the noise of a round outweighs what one client says."""
+
+
 class PrivacyMode(StrEnum):
     """Whose contribution is hidden, and who adds the noise."""
 
