@@ -96,7 +96,7 @@ def test_samples_of_clients_cost_what_dp_accounting_says(population, sample, noi
 
 @pytest.mark.parametrize(
     ("epsilon", "sampling"),
-    [(1.0, None), (8.0, None), (1.0, Poisson(32 / 140)), (8.0, Poisson(32 / 140)), (1.0, FixedSize(40, 10))],
+    [(1.0, None), (8.0, None), (1.0, Poisson(32 / 140)), (8.0, Poisson(32 / 140)), (1.0, FixedSize(40, 10)), (1000.0, Poisson(0.01))],
 )
 def test_the_noise_is_enough_and_hardly_more(epsilon, sampling):
     noise = noise_multiplier_for(epsilon, DELTA, 50, sampling)
