@@ -82,7 +82,8 @@ async def test_a_pair_that_an_older_crd_let_through_is_refused_with_the_true_eps
     stalled = next(each for each in cluster.objects[TRAINING]["status"]["conditions"] if each["type"] == "Stalled")
     assert (stalled["status"], stalled["reason"]) == ("True", "InvalidSpec")
     assert "Krum may exchange its whole result" in stalled["message"]
-    assert "/api/v1/namespaces/fed/configmaps/digits-policy" not in cluster.objects
+    assert "Krum with noise 4.2 gives ε = 9.02 at δ = 0.01, not 1" in stalled["message"]
+    assert POLICY not in cluster.objects
 
 
 async def test_noise_that_is_not_enough_is_refused_though_no_rule_of_the_schema_sees_it(cluster):
