@@ -15,14 +15,18 @@ from shieldwall.accounting.events import FixedSize, Poisson, Release
 from shieldwall.accounting.gaussian import epsilon_of_mu, mu_of_epsilon
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DIGITS: Final = 4
 """Significant digits of a calibrated noise multiplier, rounded up."""
 _GRID: Final = 1e-3
 """Of privacy losses; dp-accounting rounds them up to it, so a coarse one only makes ε larger."""
+_COARSER: Final = 1e-5
+"""Times z⁻², as losses grow with it: or a grid for noise that hides next to nothing has no end."""
 _LARGEST: Final = 1e4
 """Noise that is larger teaches nothing at all."""
+_SMALLEST: Final = 1e-12
+"""Of ε, for its logarithm."""
 _MOST: Final = 1_000_000
 """Releases."""
 
@@ -53,8 +57,9 @@ def _sampled(releases: frozenset[tuple[Release, int]], delta: float, *, poisson:
     from dp_accounting.rdp import RdpAccountant
 
     relation = NeighboringRelation.REPLACE_ONE
+    grid = max(_GRID, _COARSER / min(release.noise_multiplier for release, _ in releases) ** 2)
     accountant = (
-        PLDAccountant(relation, value_discretization_interval=_GRID) if poisson else RdpAccountant(None, relation)
+        PLDAccountant(relation, value_discretization_interval=grid) if poisson else RdpAccountant(None, relation)
     )
     for release, count in sorted(releases, key=repr):
         accountant.compose(_event(release, halved=poisson), count)
@@ -91,16 +96,27 @@ def noise_multiplier_for(
     if sampling is None:
         return _of_use(rounded_up(plain), epsilon)
 
-    def spent(noise: float) -> float:
-        return epsilon_of({Release(noise, sampling): releases}, delta)
+    def excess(log_noise: float) -> float:
+        spent = epsilon_of({Release(math.exp(log_noise), sampling): releases}, delta)
+        return math.log(max(spent, _SMALLEST) / epsilon)
 
-    low, high = math.log(plain) - 8.0, math.log(plain) + 1.0
-    if spent(math.exp(high)) > epsilon:
+    # From above: with far too little noise the distributions of losses fill the memory.
+    high = math.log(plain) + 1.0
+    if excess(high) > 0:
         raise ValueError(f"no noise multiplier below {math.exp(high):.4g} gives epsilon = {epsilon:g}")
-    while high - low > 10.0 ** -(DIGITS + 1):
-        middle = (low + high) / 2
-        low, high = (low, middle) if spent(math.exp(middle)) <= epsilon else (middle, high)
-    return _of_use(rounded_up(math.exp(high)), epsilon)
+    while excess(high - 1.0) <= 0:
+        high -= 1.0
+    noise = rounded_up(math.exp(_root(excess, high - 1.0, high)))
+    while excess(math.log(noise)) > 0:
+        noise = rounded_up(noise * (1.0 + 10.0**-DIGITS))
+    return _of_use(noise, epsilon)
+
+
+def _root(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Where it is zero, to a tenth of the last digit; it falls from ``low`` to ``high``."""
+    from scipy.optimize import brentq
+
+    return float(brentq(excess, low, high, xtol=10.0 ** -(DIGITS + 1)))
 
 
 def _of_use(noise: float, epsilon: float) -> float:

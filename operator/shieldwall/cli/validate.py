@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shieldwall.cli.exit_codes import ExitCode
+from shieldwall.cli.privacy_words import privacy_rows
 from shieldwall.cli.terminal import console, printable, two_columns
 from shieldwall.cli.training_file import BadFileError, read_training
 
@@ -30,10 +31,15 @@ def validate(path: Path, output: Output) -> ExitCode:
     except BadFileError as error:
         show_problems(error, output)
         return ExitCode.BAD_INPUT
+    rows = privacy_rows(training.spec)
     if output is Output.JSON:
-        console().print(json.dumps({"file": str(path), "valid": True, "problems": []}))
-    else:
-        console().print(f"{printable(str(path))}: valid · {summary(training)}")
+        told = {"file": str(path), "valid": True, "problems": []}
+        console().print(json.dumps(told | ({"privacy": dict(rows)} if rows else {}), ensure_ascii=False))
+        return ExitCode.DONE
+    screen = console()
+    screen.print(f"{printable(str(path))}: valid · {summary(training)}")
+    if rows:
+        screen.print(two_columns(rows, screen.width))
     return ExitCode.DONE
 
 

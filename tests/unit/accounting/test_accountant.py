@@ -67,6 +67,19 @@ def test_the_closed_form_is_below_what_renyi_divergences_say():
     assert epsilon_of({Release(26.38): 50}, DELTA) < accountant.get_epsilon(DELTA)
 
 
+def test_the_figure_that_krum_is_known_by_is_of_another_adjacency_and_a_looser_accountant():
+    """Noise for ε = 1 of a mean that leaves a client of ten out, C/n, on Krum's 2C: 38.6 by Rényi, exactly 36.5.
+
+    Noise for a client that is replaced, 2C/n, gives Krum of ten 14.4.
+    """
+    noise = noise_multiplier_for(1, DELTA, 50)
+    accountant = RdpAccountant(None, ADD)
+    accountant.compose(dpa.GaussianDpEvent(noise / 20), 50)
+    assert accountant.get_epsilon(DELTA) == pytest.approx(38.6, rel=0.01)
+    assert epsilon_of({Release(noise / 20): 50}, DELTA) == pytest.approx(36.5, rel=0.01)
+    assert epsilon_of({Release(noise / 10): 50}, DELTA) == pytest.approx(14.4, rel=0.01)
+
+
 @pytest.mark.parametrize(("rate", "noise", "steps"), [(0.1, 1.0, 50), (32 / 140, 2.0, 110), (256 / 10_000, 0.8, 500)])
 def test_batches_cost_what_dp_accounting_says_of_replaced_records(rate, noise, steps):
     """There noise is counted in parts of what adding one record changes: half of what replacing one does."""
@@ -96,7 +109,14 @@ def test_samples_of_clients_cost_what_dp_accounting_says(population, sample, noi
 
 @pytest.mark.parametrize(
     ("epsilon", "sampling"),
-    [(1.0, None), (8.0, None), (1.0, Poisson(32 / 140)), (8.0, Poisson(32 / 140)), (1.0, FixedSize(40, 10))],
+    [
+        (1.0, None),
+        (8.0, None),
+        (1.0, Poisson(32 / 140)),
+        (8.0, Poisson(32 / 140)),
+        (1.0, FixedSize(40, 10)),
+        (1000.0, Poisson(0.01)),
+    ],
 )
 def test_the_noise_is_enough_and_hardly_more(epsilon, sampling):
     noise = noise_multiplier_for(epsilon, DELTA, 50, sampling)

@@ -36,7 +36,8 @@ def test_noise_that_is_not_enough_is_refused_with_the_nearest_that_is(problems):
     assert problems(privacy=CENTRAL | {"noiseMultiplier": 30}) == {
         "spec.privacy.noiseMultiplier": (
             "Noise 30 gives ε = 1.27 at δ = 1e-05 over 100 rounds, not 1."
-            " Use noiseMultiplier >= 37.31, or rounds.count <= 64."
+            " Use noiseMultiplier >= 37.31, or rounds.count <= 64. With 10 clients, noise that hides one of them leaves"
+            " little to learn; RecordLevel hides each record."
         )
     }
     assert problems(privacy=CENTRAL | {"noiseMultiplier": 37.31}) == {}
@@ -47,11 +48,12 @@ def test_noise_that_is_not_enough_is_refused_with_the_nearest_that_is(problems):
 def test_attempts_that_may_be_repeated_and_steps_are_counted(problems):
     found = problems(privacy=LOCAL | {"epsilon": 8.0, "noiseMultiplier": 2})["spec.privacy.noiseMultiplier"]
     assert "over 100 rounds and 10 that may be repeated, not 8." in found
-    assert found.endswith("rounds.count <= 10.")
+    assert "rounds.count <= 10. With 10 clients" in found
     assert problems(privacy=LOCAL | {"epsilon": 8.0, "noiseMultiplier": 2}, rounds={"count": 10}) == {}
     assert problems(privacy=LOCAL | {"epsilon": 8.0, "noiseMultiplier": 2}, rounds={"count": 11}) != {}
     found = problems(privacy=RECORDS | {"noiseMultiplier": 3})["spec.privacy.noiseMultiplier"]
-    assert "10 that may be repeated, 5 steps each, not 1. Use noiseMultiplier >= 20.01" in found
+    assert "10 that may be repeated, 5 steps each, not 1. Use noiseMultiplier >= 20.01, or rounds.count <= 1" in found
+    assert "With 10 clients" not in found
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,8 @@ def installed(server, render):
     status = {
         "phase": "Training",
         "message": "told",
-        "summary": {"round": "7/30", "clients": "2/3"},
+        "summary": {"round": "7/30", "clients": "2/3", "epsilon": "0.9/1"},
+        "privacy": {"delta": 1e-05, "roundsLeft": 3, "noiseMultiplier": 20.44},
         "conditions": [{"type": name, "message": f"{name} told", **condition} for name in ("Stalled", "Certificates")],
         "clients": {
             "worst": [

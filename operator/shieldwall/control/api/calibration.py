@@ -70,7 +70,7 @@ def _problems(spec: FederatedTrainingSpec, privacy: Privacy, mechanism: Mechanis
     spent = mechanism.epsilon(noise)
     wanted = privacy.epsilon if privacy.epsilon is not None else _LARGEST
     if spent > wanted:
-        yield Problem("spec.privacy.noiseMultiplier", overspent(wanted, noise, spent, mechanism))
+        yield Problem("spec.privacy.noiseMultiplier", overspent(wanted, noise, spent, mechanism, _hidden(spec)))
     if _unsound(spec):
         yield Problem("spec.privacy", _true(spec, noise, min(spent, wanted), mechanism))
     adaptive = privacy.adaptive_clipping
@@ -88,6 +88,10 @@ def _noise(privacy: Privacy, mechanism: Mechanism) -> float:
 def _target(privacy: Privacy, mechanism: Mechanism, noise: float) -> float:
     """As given, or what all rounds cost with the noise that is."""
     return privacy.epsilon if privacy.epsilon is not None else rounded_up(max(mechanism.epsilon(noise), _SMALLEST))
+
+
+def _hidden(spec: FederatedTrainingSpec) -> int:
+    return 0 if spec.privacy_mode is Mode.RECORD_LEVEL else len(spec.clients)
 
 
 def _unsound(spec: FederatedTrainingSpec) -> bool:

@@ -16,6 +16,10 @@ MODE_TO_BE_SAID: Final = 100
 """From so many clients on a mode has no default: hiding all of a client begins to be affordable."""
 
 
+LOW_SIGNAL: Final = 0.3
+"""C/(σ√d) below it: the noise of a round outweighs what one client says."""
+
+
 class PrivacyMode(StrEnum):
     """Whose contribution is hidden, and who adds the noise."""
 
@@ -74,13 +78,7 @@ class Privacy(ApiModel):
     which less noise is needed. Status, metrics and records of rounds tell it to whoever may read them."""
     adaptive_clipping: AdaptiveClipping | None = None
     """ClientLevelCentral: the clip begins at clip and follows the updates' norms."""
-    acknowledge: (
-        Annotated[
-            tuple[Acknowledgement, ...],
-            Field(min_length=1, max_length=8, json_schema_extra={"x-kubernetes-list-type": "set"}),
-        ]
-        | None
-    ) = None
+    acknowledge: Annotated[tuple[Acknowledgement, ...], Field(min_length=1, max_length=8)] | None = None
     """Warnings that somebody has read and takes upon them. LowSignalToNoise: the noise of a round outweighs what one
     client says."""
     budget_ref: Annotated[str, Field(min_length=1, max_length=63, pattern=LABEL)] | None = None

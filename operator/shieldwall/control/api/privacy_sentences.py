@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting.adaptive import COHORT
 from shieldwall.accounting.sensitivity import UNKNOWN, entry_of, name_of
+from shieldwall.control.api.privacy import MODE_TO_BE_SAID
 
 if TYPE_CHECKING:
     from shieldwall.contract.policy import AggregationPolicy
@@ -38,8 +39,8 @@ def unreachable(epsilon: float, mechanism: Mechanism) -> str:
     )
 
 
-def overspent(wanted: float, noise: float, spent: float, mechanism: Mechanism) -> str:
-    """The noise that is given is too little."""
+def overspent(wanted: float, noise: float, spent: float, mechanism: Mechanism, clients: int) -> str:
+    """The noise that is given is too little; ``clients`` have all that they hold hidden, or 0 where records are."""
     fit = mechanism.rounds_within(wanted, noise)
     fewer = f"rounds.count <= {fit}" if fit else f"not even one round fits with {noise:g}"
     try:
@@ -48,7 +49,15 @@ def overspent(wanted: float, noise: float, spent: float, mechanism: Mechanism) -
         enough = "Use a larger epsilon"
     return (
         f"Noise {noise:g} gives ε = {number(spent)} at δ = {mechanism.delta:g} {over(mechanism)}, not {wanted:g}."
-        f" {enough}{', or ' if fit else '; '}{fewer}."
+        f" {enough}{', or ' if fit else '; '}{fewer}.{_small(clients)}"
+    )
+
+
+def _small(clients: int) -> str:
+    if not 0 < clients < MODE_TO_BE_SAID:
+        return ""
+    return (
+        f" With {clients} clients, noise that hides one of them leaves little to learn; RecordLevel hides each record."
     )
 
 

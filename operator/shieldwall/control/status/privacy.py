@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.calibration import calibrated
-from shieldwall.control.api.privacy import Acknowledgement, PrivacyMode
+from shieldwall.control.api.privacy import LOW_SIGNAL, Acknowledgement, PrivacyMode
 from shieldwall.control.api.privacy_sentences import number
 from shieldwall.control.api.status import ConditionStatus, PrivacyStatus
 from shieldwall.control.status.certificates import Verdict
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from shieldwall.control.status.view import View
 
 ADJACENCY: Final = "replace-one"
-LOW_SIGNAL: Final = 0.3
-"""C/(σ√d) below it: the noise of a round outweighs what one client says."""
 _TOLERANCE: Final = 1.01
 """Between two accountants of one ε."""
 _MOST_ROUNDS: Final = 1_000_000
