@@ -119,7 +119,7 @@ async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asy
     started = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=registry_of(parts.login, parts.store, parts.queue),
+            registry=registry_of(parts.login, parts.store, parts.queue, parts.budgets),
             settings=settings_of(),
             # kopf would ask who the user is, and in an image nobody of that number is known.
             identity=identity,  # type: ignore[arg-type]  # a NewType of str that kopf keeps to itself

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
-from shieldwall.control.cluster.kinds import LEASE, OWNED, TRAINING
+from shieldwall.control.cluster.kinds import LEASE, OURS, OWNED, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class Readiness:
         self._answered: float | None = None
         self._watches = {
             (kind.kind, namespace): _Watch(kind, namespace)
-            for kind in (TRAINING, *OWNED)
+            for kind in (*OURS, *OWNED)
             for namespace in (namespaces or (None,))
         }
         self._seat: defaultdict[str, _Seat] = defaultdict(_Seat)
@@ -172,13 +172,15 @@ async def attend(readiness: Readiness, api: Api) -> None:
 
 
 async def until_served(api: Api, pause: float = 2.0) -> None:
-    """Return once there are trainings to watch: kopf looks only once whether there is such a kind."""
+    """Return once there are our kinds to watch: kopf looks only once whether there is such a kind."""
     told = ""
     while True:
         try:
-            if await api.serves(TRAINING):
+            lacking = [kind for kind in OURS if not await api.serves(kind)]
+            if not lacking:
                 return
-            said = f"there is no kind {TRAINING.kind} of {TRAINING.api_version}; install its CustomResourceDefinition"
+            kind = lacking[0]
+            said = f"there is no kind {kind.kind} of {kind.api_version}; install its CustomResourceDefinition"
         except (ApiError, ApiUnreachableError) as error:
             said = str(error)
         if said != told:

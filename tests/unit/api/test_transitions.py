@@ -9,6 +9,7 @@ from shieldwall.control.api.parse import parse_training
 from shieldwall.control.api.schema import properties_at
 
 MANAGED = {"image": "x", "clientApp": "a:c", "model": "a:m"}
+DRAWS = {"mode": "RecordLevel", "epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "budgetRef": "patients"}
 WRAPPED = {"image": "x", "clientApp": "a:c", "serverApp": "a:s"}
 
 
@@ -68,6 +69,9 @@ def refused(document):
         ),
         ({"app": MANAGED}, {"app": WRAPPED}, "spec.app.serverApp"),
         ({"app": WRAPPED}, {"app": MANAGED}, "spec.app.serverApp"),
+        ({}, {"privacy": DRAWS}, "spec.privacy"),
+        ({"privacy": DRAWS}, {}, "spec.privacy"),
+        ({"privacy": DRAWS}, {"privacy": DRAWS | {"budgetRef": "another"}}, "spec.privacy"),
     ],
 )
 def test_what_cannot_change_is_refused_at_its_field(refused, before, after, field):
@@ -83,6 +87,8 @@ def test_what_cannot_change_is_refused_at_its_field(refused, before, after, fiel
         ({"app": MANAGED}, {"app": MANAGED | {"image": "y", "model": "b:m", "evaluate": "b:e", "config": {"a": 1}}}),
         ({"app": WRAPPED}, {"app": WRAPPED | {"serverApp": "b:s", "clientApp": "b:c"}}),
         ({}, {"suspend": True}),
+        ({}, {"privacy": {"mode": "None"}}),
+        ({"privacy": DRAWS}, {"privacy": DRAWS | {"epsilon": 2.0}}),
         ({}, {"rounds": {"count": 99, "timeoutSeconds": 5}}),
         ({}, {"clients": [{"name": name} for name in "abc"]}),
         ({}, {"aggregation": {"rule": "FedMedian"}, "identity": {"certificateTTL": "2h"}}),
@@ -94,7 +100,7 @@ def test_everything_else_may_change(refused, before, after):
 
 
 def test_each_rule_names_a_field_that_exists_and_says_what_to_do():
-    assert {path for path, _ in RULES} == {("spec", "storage"), ("spec", "app")}
+    assert {path for path, _ in RULES} == {("spec",), ("spec", "storage"), ("spec", "app")}
     for path, rule in RULES:
         assert rule["fieldPath"].removeprefix(".") in properties_at(resource_schema(), path)
         assert rule["message"].endswith(".")
