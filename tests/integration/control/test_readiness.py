@@ -16,7 +16,7 @@ from shieldwall.control.cluster.connection import connect
 from shieldwall.control.config import OperatorConfig
 from shieldwall.control.main import operate
 
-from .conftest import CRD, KINDS, Space, eventually, operator
+from .conftest import BUDGET_CRD, CRD, KINDS, Space, eventually, operator
 
 pytestmark = pytest.mark.slow
 
@@ -135,6 +135,9 @@ async def test_it_waits_for_its_kind_and_for_the_api_server(own):
         absent = "watch of federatedtrainings in lonely: not found: is its CustomResourceDefinition installed?"
         await becomes(port, lambda found: found[0] == 503 and absent in found[1])
         await asyncio.to_thread(install_crds, own, CRD)
+        absent = absent.replace("federatedtrainings", "privacybudgets")
+        await becomes(port, lambda found: found[0] == 503 and absent in found[1])
+        await asyncio.to_thread(install_crds, own, BUDGET_CRD)
         await becomes(port, lambda found: found == (200, "ok"))
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(own.pause)
@@ -152,7 +155,7 @@ async def test_it_waits_for_its_kind_and_for_the_api_server(own):
 async def test_a_standby_is_as_ready_as_the_leader(own):
     space = Space(own, "two")
     await asyncio.to_thread(own.request, "POST", "/api/v1/namespaces", {"metadata": {"name": "two"}})
-    await asyncio.to_thread(install_crds, own, CRD)
+    await asyncio.to_thread(install_crds, own, CRD, BUDGET_CRD)
     first, second = free_port(), free_port()
     election = {"leaderElection": {"enabled": True}}
     async with running(space, first, **election):

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 from shieldwall.control.api.budget_status import (
     MOST_PERIODS,
-    MOST_TRAININGS,
     PeriodRecord,
     PrivacyBudgetStatus,
     PrivacyLoss,
-    Share,
     ShareState,
 )
 from shieldwall.control.budgets.books import limit_of, spent_of
