@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import kopf
 
 from shieldwall.control.cluster.connection import NoClusterError, connect
+from shieldwall.control.cluster.kinds import BUDGET, TRAINING
 from shieldwall.control.cluster.leadership import Seat, Terms, lead, resign
 from shieldwall.control.config import InvalidConfigError, OperatorConfig
 from shieldwall.control.handlers import registry_of, settings_of
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _DEFAULT: Final = Path("/etc/shieldwall/operator.yaml")
 _USAGE: Final = 2
+_TOGETHER: Final = 10.0
+"""Seconds between two definitions that are installed at once."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,7 +118,11 @@ def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> Coroutine[Any, An
 
 
 async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asyncio.Event) -> None:
-    await until_served(parts.api)
+    await until_served(parts.api, TRAINING)
+    budgets = asyncio.create_task(until_served(parts.api, BUDGET))
+    # Both come together, but where an earlier release installed the definitions: then trainings do not wait.
+    await asyncio.wait({budgets}, timeout=_TOGETHER)
+    begins_anew = not budgets.done()
     started = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
@@ -136,10 +143,15 @@ async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asy
         starting.cancel()
         # kopf has taken the signals; on one it would cancel every task that it does not know, the worker's too.
         _listen(told)
-        await watching
+        await asyncio.wait({watching, budgets} if begins_anew else {watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():
+            await watching
+        else:
+            _LOG.warning("there are PrivacyBudgets by now; this replica ends, to watch them too when it begins anew")
     finally:
+        budgets.cancel()
         watching.cancel()
-        await asyncio.wait({watching})
+        await asyncio.wait({watching, budgets})
 
 
 if __name__ == "__main__":

@@ -171,15 +171,13 @@ async def attend(readiness: Readiness, api: Api) -> None:
         ready = not missing
 
 
-async def until_served(api: Api, pause: float = 2.0) -> None:
-    """Return once there are our kinds to watch: kopf looks only once whether there is such a kind."""
+async def until_served(api: Api, kind: Kind, pause: float = 2.0) -> None:
+    """Return once there is the kind to be watched: kopf looks only once whether there is."""
     told = ""
     while True:
         try:
-            lacking = [kind for kind in OURS if not await api.serves(kind)]
-            if not lacking:
+            if await api.serves(kind):
                 return
-            kind = lacking[0]
             said = f"there is no kind {kind.kind} of {kind.api_version}; install its CustomResourceDefinition"
         except (ApiError, ApiUnreachableError) as error:
             said = str(error)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUPS = ["", "apps", "networking.k8s.io", "policy", "shieldwall.dev", "coordination.k8s.io"]
-PLURALS = [*KINDS, "federatedtrainings", "leases"]
+PLURALS = [*KINDS, "federatedtrainings", "privacybudgets", "leases"]
 PATIENCE = 4.0
 
 
@@ -134,10 +134,7 @@ async def test_it_waits_for_its_kind_and_for_the_api_server(own):
     async with running(space, port) as task:
         absent = "watch of federatedtrainings in lonely: not found: is its CustomResourceDefinition installed?"
         await becomes(port, lambda found: found[0] == 503 and absent in found[1])
-        await asyncio.to_thread(install_crds, own, CRD)
-        absent = absent.replace("federatedtrainings", "privacybudgets")
-        await becomes(port, lambda found: found[0] == 503 and absent in found[1])
-        await asyncio.to_thread(install_crds, own, BUDGET_CRD)
+        await asyncio.to_thread(install_crds, own, CRD, BUDGET_CRD)
         await becomes(port, lambda found: found == (200, "ok"))
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(own.pause)

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from shieldwall.control.cluster.api import Request
-from shieldwall.control.cluster.kinds import OURS, OWNED, TRAINING
+from shieldwall.control.cluster.kinds import OURS, OWNED
 from shieldwall.control.metrics import Metrics
 from shieldwall.control.readiness import Readiness, attend, until_served
 from shieldwall.control.web import pages
@@ -250,20 +250,17 @@ def test_where_somebody_asks_nobody_else_does():
     simulate(main)
 
 
-async def test_watches_begin_when_there_is_something_to_watch(cluster, api, caplog):
-    group = f"/apis/{TRAINING.api_version}"
-    cluster.faults[f"GET {group}"] = [
-        *(failure(404), failure(404)), failure(403), *[_Resources([])] * 2, *[_Resources([TRAINING])] * 2,
-        *[_Resources(OURS)] * 2,
-    ]  # fmt: skip
-    await until_served(api, pause=0.001)
-    assert cluster.requests == [f"GET {group}"] * 9
-    assert [record.getMessage()[:60] for record in caplog.records] == [
-        "waiting for the API server: there is no kind FederatedTraini",
-        "waiting for the API server: 403 Failure: a 403",
-        "waiting for the API server: there is no kind FederatedTraini",
-        "waiting for the API server: there is no kind PrivacyBudget o",
-    ]
+@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.kind)
+async def test_watches_begin_when_there_is_something_to_watch(cluster, api, caplog, kind):
+    group = f"/apis/{kind.api_version}"
+    others = [each for each in OURS if each is not kind]
+    cluster.faults[f"GET {group}"] = [failure(404), failure(404), failure(403), _Resources(others), _Resources(OURS)]
+    await until_served(api, kind, pause=0.001)
+    assert cluster.requests == [f"GET {group}"] * 5
+    missing = f"waiting for the API server: there is no kind {kind.kind} of"
+    told = [record.getMessage() for record in caplog.records]
+    assert [each.startswith(missing) for each in told] == [True, False, True]
+    assert told[1] == "waiting for the API server: 403 Failure: a 403"
 
 
 class _Resources:
