@@ -22,7 +22,7 @@ from shieldwall.control.cluster.leadership import Seat, Terms, lead, resign
 from shieldwall.control.config import InvalidConfigError, OperatorConfig
 from shieldwall.control.handlers import registry_of, settings_of
 from shieldwall.control.logs import configure_logging
-from shieldwall.control.readiness import PATIENCE, attend, until_served
+from shieldwall.control.readiness import PATIENCE, attend, is_served, until_served
 from shieldwall.control.web import pages
 from shieldwall.control.wiring import wire
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 _LOG: Final = logging.getLogger(__name__)
 _DEFAULT: Final = Path("/etc/shieldwall/operator.yaml")
 _USAGE: Final = 2
-_TOGETHER: Final = 10.0
-"""Seconds between two definitions that are installed at once."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,10 +117,8 @@ def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> Coroutine[Any, An
 
 async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asyncio.Event) -> None:
     await until_served(parts.api, TRAINING)
-    budgets = asyncio.create_task(until_served(parts.api, BUDGET))
-    # Both come together, but where an earlier release installed the definitions: then trainings do not wait.
-    await asyncio.wait({budgets}, timeout=_TOGETHER)
-    begins_anew = not budgets.done()
+    # An earlier release had no budgets: trainings do not wait until somebody brings the definitions up to date.
+    lacking = not await is_served(parts.api, BUDGET)
     started = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
@@ -143,15 +139,17 @@ async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asy
         starting.cancel()
         # kopf has taken the signals; on one it would cancel every task that it does not know, the worker's too.
         _listen(told)
-        await asyncio.wait({watching, budgets} if begins_anew else {watching}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            await watching
-        else:
-            _LOG.warning("there are PrivacyBudgets by now; this replica ends, to watch them too when it begins anew")
+        if lacking:
+            budgets = asyncio.create_task(until_served(parts.api, BUDGET))
+            await asyncio.wait({watching, budgets}, return_when=asyncio.FIRST_COMPLETED)
+            if budgets.done():
+                _LOG.warning("there are budgets by now; this replica ends, to watch them too when it begins anew")
+                return
+            budgets.cancel()
+        await watching
     finally:
-        budgets.cancel()
         watching.cancel()
-        await asyncio.wait({watching, budgets})
+        await asyncio.wait({watching})
 
 
 if __name__ == "__main__":

@@ -171,17 +171,24 @@ async def attend(readiness: Readiness, api: Api) -> None:
         ready = not missing
 
 
-async def until_served(api: Api, kind: Kind, pause: float = 2.0) -> None:
-    """Return once there is the kind to be watched: kopf looks only once whether there is."""
+async def is_served(api: Api, kind: Kind, pause: float = 2.0) -> bool:
+    """Whether there is such a kind, as soon as the API server says so."""
     told = ""
     while True:
         try:
-            if await api.serves(kind):
-                return
-            said = f"there is no kind {kind.kind} of {kind.api_version}; install its CustomResourceDefinition"
+            return await api.serves(kind)
         except (ApiError, ApiUnreachableError) as error:
-            said = str(error)
-        if said != told:
-            _LOG.warning("waiting for the API server: %s", said)
-            told = said
+            if str(error) != told:
+                _LOG.warning("waiting for the API server: %s", error)
+            told = str(error)
+        await asyncio.sleep(pause)
+
+
+async def until_served(api: Api, kind: Kind, pause: float = 2.0) -> None:
+    """Return once there is the kind to be watched: kopf looks only once whether there is."""
+    told = False
+    while not await is_served(api, kind, pause):
+        if not told:
+            _LOG.warning("there is no kind %s of %s; install its CustomResourceDefinition", kind.kind, kind.api_version)
+        told = True
         await asyncio.sleep(pause)

@@ -134,7 +134,7 @@ async def test_it_waits_for_its_kind_and_for_the_api_server(own):
     async with running(space, port) as task:
         absent = "watch of federatedtrainings in lonely: not found: is its CustomResourceDefinition installed?"
         await becomes(port, lambda found: found[0] == 503 and absent in found[1])
-        await asyncio.to_thread(install_crds, own, CRD, BUDGET_CRD)
+        await asyncio.to_thread(install_crds, own, BUDGET_CRD, CRD)
         await becomes(port, lambda found: found == (200, "ok"))
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(own.pause)
