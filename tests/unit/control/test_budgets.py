@@ -363,6 +363,23 @@ async def test_pods_that_were_held_up_are_not_made_once_the_reservation_has_gone
         assert condition(cluster)["reason"] == "BudgetMissing"
 
 
+async def test_the_same_when_its_spec_cannot_be_read_any_more(cluster):
+    """It is kept by the spec that was accepted, and none of its pods was ever made by that."""
+    put_budget(cluster)
+    put_training(cluster)
+    foreign = cluster.put(body_of(CONFIG_MAP, "digits-policy", 9, training=None))
+    async with replica(cluster) as parts:
+        await reconciled(parts)
+        assert condition(cluster)["reason"] == "ForeignObject"
+        del cluster.objects[foreign]
+        del cluster.objects[PATIENTS]
+        change(cluster, rounds={"count": 0})
+        await reconciled(parts)
+        assert running(cluster) == set()
+        assert condition(cluster)["reason"] == "InvalidSpec"
+        assert "Besides, BudgetMissing: Nothing is reserved in PrivacyBudget patients" in condition(cluster)["message"]
+
+
 async def test_a_suspended_training_claims_when_it_is_resumed(cluster):
     put_budget(cluster, spec=SPEC | {"epsilon": 0.5})
     put_training(cluster, spec={"suspend": True})
