@@ -20,6 +20,7 @@ lint: setup tools ## ruff, mypy --strict, import contracts, generated files curr
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m shieldwall.control.api.crd --check crds/shieldwall.dev_federatedtrainings.yaml
+	$(BIN)/python -m shieldwall.control.api.budget_crd --check crds/shieldwall.dev_privacybudgets.yaml
 	.ci/lint-chart
 
 unit: setup ## Unit tests
@@ -55,8 +56,9 @@ bench: setup tools ## Benchmarks, as ratios against peers in one run
 matrix: setup ## Every attack against every rule (an hour or two of one core); writes docs/attack-matrix.md
 	$(BIN)/python benchmarks/attack_matrix.py
 
-generate: setup ## Write the generated files (CRD, and the chart's copy of it)
+generate: setup ## Write the generated files (CRDs, and the chart's copies of them)
 	$(BIN)/python -m shieldwall.control.api.crd crds/shieldwall.dev_federatedtrainings.yaml
+	$(BIN)/python -m shieldwall.control.api.budget_crd crds/shieldwall.dev_privacybudgets.yaml
 	cp crds/*.yaml charts/shieldwall/files/crds/
 
 format: setup ## Format the code

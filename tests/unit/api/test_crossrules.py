@@ -177,7 +177,19 @@ def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregat
         ({"identity": {"certificateTTL": "721h"}}, "spec.identity.certificateTTL", "721h is outside"),
         ({"identity": {"issuer": {"secret": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
         ({"identity": {"issuer": {"certManager": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
-        ({"privacy": LOCAL | {"budgetRef": "patients"}}, "spec.privacy.budgetRef", "not supported yet"),
+        (
+            {"privacy": {"mode": "None", "budgetRef": "patients"}},
+            "spec.privacy.budgetRef",
+            "Give a mode other than None",
+        ),
+        (
+            {
+                "privacy": {"mode": "ClientLevelLocal", "delta": 0.001, "clip": 1.0, "noiseMultiplier": 9.0}
+                | {"budgetRef": "patients"}
+            },
+            "spec.privacy.budgetRef",
+            "reserves all that it may spend before it starts",
+        ),
         ({"contribution": {"policy": "MinCosine"}}, "spec.contribution.minCosine", "Give minCosine"),
         ({"queries": {"enabled": True}}, "spec.queries", "not supported yet"),
         ({"clients": [{"name": n, "external": n == "b"} for n in "abcd"]}, "spec.clients", "b is one"),
@@ -312,6 +324,7 @@ def test_a_client_outside_the_regions_is_named(document):
         {"privacy": {"mode": "None"}},
         {"privacy": RECORDS},
         {"privacy": RECORDS | {"mode": "RecordLevel"}, "aggregation": {"rule": "Krum"}, "app": WRAPPED},
+        {"privacy": RECORDS | {"budgetRef": "patients"}},
         {"privacy": LOCAL, "aggregation": {"rule": "Bulyan"}, "app": WRAPPED},
         {"privacy": CENTRAL},
         {"privacy": CENTRAL, "aggregation": {"rule": "ClippedMean"}},

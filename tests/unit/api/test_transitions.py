@@ -12,6 +12,7 @@ MANAGED = {"image": "x", "clientApp": "a:c", "model": "a:m"}
 WRAPPED = {"image": "x", "clientApp": "a:c", "serverApp": "a:s"}
 LOCAL = {"mode": "ClientLevelLocal", "epsilon": 8.0, "delta": 0.001, "clip": 1.0}
 RECORDS = {"epsilon": 1.0, "delta": 0.0001, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
+DRAWS = RECORDS | {"budgetRef": "patients"}
 
 
 def transition_rules(schema, path=()):
@@ -74,6 +75,9 @@ def refused(document):
         ({"privacy": RECORDS}, {}, "spec.privacy"),
         ({"privacy": RECORDS}, {"privacy": {"mode": "None"}}, "spec.privacy"),
         ({"privacy": LOCAL}, {"privacy": LOCAL | {"mode": "ClientLevelCentral"}}, "spec.privacy"),
+        ({}, {"privacy": DRAWS}, "spec.privacy"),
+        ({"privacy": DRAWS}, {}, "spec.privacy"),
+        ({"privacy": DRAWS}, {"privacy": DRAWS | {"budgetRef": "another"}}, "spec.privacy"),
     ],
 )
 def test_what_cannot_change_is_refused_at_its_field(refused, before, after, field):
@@ -92,6 +96,7 @@ def test_what_cannot_change_is_refused_at_its_field(refused, before, after, fiel
         ({}, {"privacy": {"mode": "None"}}),
         ({"privacy": RECORDS}, {"privacy": RECORDS | {"mode": "RecordLevel", "epsilon": 2.0}}),
         ({"privacy": LOCAL}, {"privacy": LOCAL | {"noiseMultiplier": 99.0}}),
+        ({"privacy": DRAWS}, {"privacy": DRAWS | {"epsilon": 2.0}}),
         ({}, {"rounds": {"count": 99, "timeoutSeconds": 5}}),
         ({}, {"clients": [{"name": name} for name in "abc"]}),
         ({}, {"aggregation": {"rule": "FedMedian"}, "identity": {"certificateTTL": "2h"}}),

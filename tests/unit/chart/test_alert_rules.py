@@ -23,6 +23,10 @@ CA = '{namespace="fed",training="digits",subject="issuer"}'
 ROOT = '{job="op",namespace="fed",training="digits",subject="root"}'
 OF = '{namespace="fed",training="digits"}'
 REPAIRED = 'shieldwall_objects_repaired_total{job="op",instance="one",kind="ConfigMap"}'
+LIMIT, SPENT, RESERVED = (
+    f'shieldwall_privacy_budget_epsilon{{job="op",instance="one",namespace="fed",budget="patients",state="{state}"}}'
+    for state in ("limit", "spent", "reserved")
+)
 ONE, TWO = '{job="op",instance="one"}', '{job="op",instance="two"}'
 LEADER_ONE, LEADER_TWO = f"shieldwall_operator_leader{ONE}", f"shieldwall_operator_leader{TWO}"
 DAY, HOUR = 86_400, 3_600
@@ -92,6 +96,9 @@ HEALTHY = {
     'shieldwall_handshake_failures_total{namespace="fed",training="digits",listener="steward",cause="no-certificate"}':
         rising(2),
     REPAIRED: still(40),
+    LIMIT: still(3),
+    SPENT: still(1),
+    RESERVED: still(1.3),
 }  # fmt: skip
 
 ROUND = f"shieldwall_training_round{OF}"
@@ -258,6 +265,16 @@ CASES = {
         "ShieldwallRepliesRefused",
         {REFUSED: rising(0.1), ROUND: turning(40, 41, 3.4)},
     ),
+    "a budget is nearly spent": ("ShieldwallPrivacyBudgetNearlySpent", {SPENT: turning(1, 2.41), RESERVED: still(0)}),
+    "a budget is nearly reserved": ("ShieldwallPrivacyBudgetNearlySpent", {RESERVED: turning(1.3, 1.41)}),
+    "a budget is nearly spent, and the leader changes": (
+        "ShieldwallPrivacyBudgetNearlySpent",
+        {
+            SPENT: until(1.2, 3.9),
+            SPENT.replace("one", "two"): f"_x{int(3.9 * 60)} 1.2+0x{STEPS}",
+        },
+    ),
+    "a budget was nearly reserved": ("", {RESERVED: turning(1.9, 1.3)}),
     "handshakes fail": (
         "ShieldwallHandshakeFailures",
         {

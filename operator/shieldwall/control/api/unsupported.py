@@ -26,12 +26,6 @@ def _entry(field: str, cel: str, holds: Callable[[Spec], bool], hint: str) -> Cr
 
 UNSUPPORTED: Final = (
     _entry(
-        "privacy.budgetRef",
-        "!has(self.privacy) || !has(self.privacy.budgetRef)",
-        lambda spec: spec.privacy is None or spec.privacy.budget_ref is None,
-        "No PrivacyBudget would be drawn on. Leave budgetRef out; epsilon bounds this training alone.",
-    ),
-    _entry(
         "residency",
         "!has(self.residency)",
         lambda spec: spec.residency is None,

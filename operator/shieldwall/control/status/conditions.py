@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from shieldwall.control.api.budget_status import PrivacyBudgetStatus
     from shieldwall.control.api.status import FederatedTrainingStatus, PrivacyStatus
     from shieldwall.control.status.progress import Progress
     from shieldwall.control.status.view import View
@@ -49,7 +50,10 @@ def conditions_of(view: View, progress: Progress, privacy: PrivacyStatus) -> tup
 
 
 def timed(
-    verdicts: Mapping[str, Verdict], previous: FederatedTrainingStatus | None, generation: int | None, now: datetime
+    verdicts: Mapping[str, Verdict],
+    previous: FederatedTrainingStatus | PrivacyBudgetStatus | None,
+    generation: int | None,
+    now: datetime,
 ) -> tuple[Condition, ...]:
     """Verdicts with their times: those of ``previous`` where the status is the same, else ``now``."""
     known = {condition.type: condition for condition in previous.conditions} if previous is not None else {}
