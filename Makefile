@@ -72,7 +72,7 @@ lock: ## Write requirements.lock and those of the images anew (needs uv)
 	$(LOCK) --extra dev --output-file requirements.lock pyproject.toml
 	$(LOCK_LIKE) --extra control --output-file images/operator/requirements.lock pyproject.toml
 	$(LOCK_LIKE) --extra runtime --no-emit-package uv --output-file images/runtime/requirements.lock pyproject.toml
-	$(LOCK_LIKE) --no-emit-package numpy --no-emit-package threadpoolctl --output-file examples/digits/requirements.lock examples/digits/requirements.in
+	$(LOCK_LIKE) --no-emit-package numpy --no-emit-package scipy --no-emit-package threadpoolctl --output-file examples/digits/requirements.lock examples/digits/requirements.in
 	$(LOCK_LIKE) --output-file images/build/requirements.lock images/build/requirements.in
 	$(LOCK) --output-file tests/harness/analyzer/requirements.lock tests/harness/analyzer/requirements.in
 	$(LOCK) --no-deps --output-file tests/harness/byzfl/requirements.lock tests/harness/byzfl/requirements.in

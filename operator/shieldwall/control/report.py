@@ -100,6 +100,7 @@ class Reporter:
             training=training,
             now=now,
             plan=known.plan,
+            outline=known.outline,
             observed=observed,
             workloads=workloads,
             policies=self._store.policies.get(case.key[0], ()),

@@ -18,6 +18,7 @@ from .conftest import eventually, operator, passes, quiet, replica, training
 pytestmark = pytest.mark.slow
 
 DRAWS = {"mode": "RecordLevel", "epsilon": 1.0, "delta": 1e-6, "clip": 1.0, "budgetRef": "patients"}
+DRAWS |= {"records": 140, "batchSize": 32, "steps": 5}
 ALONE = {"rule": "FedAvg", "insecure": True}
 """For a training of one client."""
 

@@ -26,7 +26,8 @@ class World(RuleBasedStateMachine):
         """What each may spend: its aggregator refuses the round that would pass it."""
         self.truth = {}
         """What each has released in this period, or before it when it ran on."""
-        self.shown = {}
+        self.failed = set()
+        """Who was seen to have failed: its steward starts nothing more until its spec is another, which claims."""
 
     @initialize()
     def begins(self):
@@ -40,12 +41,13 @@ class World(RuleBasedStateMachine):
         except BudgetRefusedError:
             return
         self.ledger.begin(name)
+        self.failed.discard(name)
         self.targets[name] = max(self.targets.get(name, 0.0), wish)
         self.truth.setdefault(name, 0.0)
 
     @rule(name=NAMES, part=st.integers(1, 10))
     def releases(self, name, part):
-        if name in self.targets:
+        if name in self.targets and name not in self.failed:
             self.truth[name] += (self.targets[name] - self.truth[name]) * part / 10
 
     @rule(name=NAMES, phase=st.sampled_from(["Training", "Unreachable", "Failed"]))
@@ -55,6 +57,7 @@ class World(RuleBasedStateMachine):
             rounds = 1000 * share.generation
             seen = sight(name, self.truth[name], share.round + 1, phase, generation=share.generation, rounds=rounds)
             self.ledger.see(seen)
+            (self.failed.add if phase == "Failed" else self.failed.discard)(name)
 
     @rule(name=NAMES)
     def completes(self, name):

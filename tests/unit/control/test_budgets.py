@@ -19,7 +19,8 @@ PUT = f"PUT {PATIENTS}/status"
 SETS = "/apis/apps/v1/namespaces/fed/statefulsets"
 KEY = ("fed", "patients")
 SPEC = {"epsilon": 3.0, "delta": 0.1, "unit": "Record", "data": ["c0", "c1"], "period": {"name": "spring"}}
-PRIVACY = {"mode": "RecordLevel", "epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "budgetRef": "patients"}
+PRIVACY = {"epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "budgetRef": "patients"}
+STEPS = {"mode": "RecordLevel", "records": 140, "batchSize": 32, "steps": 5}
 
 
 def put_budget(cluster, *, spec=SPEC, **more):
@@ -31,7 +32,7 @@ def put_budget(cluster, *, spec=SPEC, **more):
 
 def put_training(cluster, name="digits", spec=None, **privacy):
     body = training_body(name=name, uid=f"uid of {name}")
-    body["spec"] |= {"privacy": PRIVACY | privacy} | (spec or {})
+    body["spec"] |= {"privacy": PRIVACY | ({} if "mode" in privacy else STEPS) | privacy} | (spec or {})
     cluster.put(body)
 
 
@@ -126,7 +127,7 @@ async def test_what_does_not_fit_gets_no_pod_and_says_the_sum(cluster):
     [
         (None, {}, "BudgetMissing"),
         (SPEC | {"unit": "Client"}, {}, "BudgetOfAnotherUnit"),
-        (SPEC, {"mode": "ClientLevelCentral"}, "BudgetOfAnotherUnit"),
+        (SPEC, {"mode": "ClientLevelLocal"}, "BudgetOfAnotherUnit"),
         (SPEC | {"data": ["elsewhere"]}, {}, "BudgetOfOtherData"),
         (SPEC | {"epsilon": 0.9}, {}, "BudgetExhausted"),
         (SPEC | {"delta": 1e-6}, {}, "BudgetExhausted"),

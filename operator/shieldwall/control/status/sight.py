@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from shieldwall.control.api.status import FederatedTrainingStatus
     from shieldwall.control.api.training import Training
     from shieldwall.control.plan.orders import Observed, Plan
+    from shieldwall.control.plan.outline import Outline
     from shieldwall.control.status.recount import Recount
     from shieldwall.control.steward.sight import StewardSight
 
@@ -69,6 +70,7 @@ class Sight:
     training: Training
     now: datetime
     plan: Plan
+    outline: Outline
     observed: Observed
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     """By name of the StatefulSet or Deployment."""
