@@ -100,7 +100,7 @@ async def test_alerts_name_nothing_that_is_not_there(parts, request):
     alerts = request.config.rootpath / "charts" / "shieldwall" / "files" / "alerts.yaml"
     named = set(re.findall(r"shieldwall_[a-z_]+", alerts.read_text()))
     assert len(named) > 10
-    assert named <= OF_OPERATOR | OF_TRAINING | {"shieldwall_trainings"}
+    assert named <= OF_OPERATOR | OF_TRAINING | {"shieldwall_trainings", "shieldwall_privacy_budget_epsilon"}
 
 
 async def test_what_they_say(parts):
