@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test lint unit slow long bench matrix lock generate format e2e cluster-up cluster-down clean
+.PHONY: help setup tools demo test test-torch lint unit slow long bench matrix lock generate format e2e cluster-up cluster-down clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -20,6 +20,7 @@ lint: setup tools ## ruff, mypy --strict, import contracts, generated files curr
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m shieldwall.control.api.crd --check crds/shieldwall.dev_federatedtrainings.yaml
+	$(BIN)/python -m shieldwall.control.api.budget_crd --check crds/shieldwall.dev_privacybudgets.yaml
 	.ci/lint-chart
 
 unit: setup ## Unit tests
@@ -31,6 +32,9 @@ tools: ## Build the programs that tests run as real ones: etcd, Kubernetes, Helm
 slow: setup tools ## Tests with a real API server, and with the real Envoy and Flower as processes on loopback
 	@.ci/e2e-packages nftables iproute2 util-linux
 	$(BIN)/pytest -m slow --timeout 600 --numprocesses 3 --dist loadfile # they wait more than they compute
+
+test-torch: ## Tests of PyTorch apps under differential privacy, in .venv-torch (gigabytes; TORCH_INDEX: where CPU wheels are)
+	@.ci/test-torch
 
 e2e: setup ## The end-to-end suite in a real cluster, made here of processes (root, Debian 12), or in that of E2E_KUBECONFIG
 	@.ci/e2e
@@ -52,8 +56,9 @@ bench: setup tools ## Benchmarks, as ratios against peers in one run
 matrix: setup ## Every attack against every rule (an hour or two of one core); writes docs/attack-matrix.md
 	$(BIN)/python benchmarks/attack_matrix.py
 
-generate: setup ## Write the generated files (CRD, and the chart's copy of it)
+generate: setup ## Write the generated files (CRDs, and the chart's copies of them)
 	$(BIN)/python -m shieldwall.control.api.crd crds/shieldwall.dev_federatedtrainings.yaml
+	$(BIN)/python -m shieldwall.control.api.budget_crd crds/shieldwall.dev_privacybudgets.yaml
 	cp crds/*.yaml charts/shieldwall/files/crds/
 
 format: setup ## Format the code
@@ -67,10 +72,10 @@ lock: ## Write requirements.lock and those of the images anew (needs uv)
 	$(LOCK) --extra dev --output-file requirements.lock pyproject.toml
 	$(LOCK_LIKE) --extra control --output-file images/operator/requirements.lock pyproject.toml
 	$(LOCK_LIKE) --extra runtime --no-emit-package uv --output-file images/runtime/requirements.lock pyproject.toml
-	$(LOCK_LIKE) --no-emit-package numpy --no-emit-package threadpoolctl --output-file examples/digits/requirements.lock examples/digits/requirements.in
+	$(LOCK_LIKE) --no-emit-package numpy --no-emit-package scipy --no-emit-package threadpoolctl --output-file examples/digits/requirements.lock examples/digits/requirements.in
 	$(LOCK_LIKE) --output-file images/build/requirements.lock images/build/requirements.in
 	$(LOCK) --output-file tests/harness/analyzer/requirements.lock tests/harness/analyzer/requirements.in
 	$(LOCK) --no-deps --output-file tests/harness/byzfl/requirements.lock tests/harness/byzfl/requirements.in
 
 clean: ## Remove what was made here, the environment too
-	rm -rf .venv demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-torch demo bench .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from pathlib import Path
 
-CRD = ROOT / "crds" / "shieldwall.dev_federatedtrainings.yaml"
+CRDS = sorted((ROOT / "crds").glob("*.yaml"))
 APPLY, MERGE, JSON = "application/apply-patch+yaml", "application/merge-patch+json", "application/json"
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 NODES = 4
@@ -47,10 +47,10 @@ class Cluster:
         self._exits = ExitStack()
 
     def __enter__(self) -> Self:
-        """Start all components, with the CRD known before the garbage collector looks."""
+        """Start all components, with our kinds known before the garbage collector looks."""
         with ExitStack() as exits:
             exits.enter_context(self.server)
-            install_crds(self.server, CRD)
+            install_crds(self.server, *CRDS)
             exits.enter_context(ControllerManager(self.server))
             exits.enter_context(Scheduler(self.server))
             exits.enter_context(Kwok(self.server, NODES))

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import Array, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.supercore.task_identity import TaskIdentity
 
 from shieldwall.contract.policy import RuntimePolicy
@@ -29,7 +29,7 @@ from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import train
 from shieldwall.runtime.flower.inbox import Arrival
-from shieldwall.runtime.flower.messages import ROUND_KEY, decode_packed
+from shieldwall.runtime.flower.messages import ROUND_KEY, decode_packed, only_arrays
 from shieldwall.runtime.flower.packing import pack
 
 if TYPE_CHECKING:
@@ -110,14 +110,13 @@ class World:
         return arrivals
 
     def _answer(self, message: Message) -> Message:
-        arrays = {name: array + np.float32(0.01) for name, array in decode_packed(message.content["arrays"]).items()}
-        privacy = self._policy.privacy
-        attested = {} if privacy is None else {
-            "mode": privacy.mode.value, "noise-multiplier": privacy.noise_multiplier, "clip": privacy.clip
-        }  # fmt: skip
-        packed = pack(ArrayRecord(array_dict={name: Array(array) for name, array in arrays.items()}))
-        content = {"arrays": packed, "metrics": MetricRecord({"num-examples": 1}), PRIVACY_KEY: ConfigRecord(attested)}
-        return Message(RecordDict(content), reply_to=message)
+        base: dict[str, Any] = decode_packed(only_arrays(message.content)[1])
+        arrays = {name: Array(array + np.float32(0.01)) for name, array in base.items()}
+        content = RecordDict({"arrays": pack(arrays), "metrics": MetricRecord({"num-examples": 1})})
+        if (privacy := self._policy.privacy) is not None:
+            attested = {"noise-multiplier": privacy.noise_multiplier, "clip": privacy.clip}
+            content[PRIVACY_KEY] = ConfigRecord({"mode": privacy.mode.value, **attested})
+        return Message(content, reply_to=message)
 
     def open(self, opening: OpenRound) -> RoundGrant:  # a Steward's signature
         return RoundGrant(denied=())

@@ -15,14 +15,20 @@ from shieldwall.accounting.events import FixedSize, Poisson, Release
 from shieldwall.accounting.gaussian import epsilon_of_mu, mu_of_epsilon
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 DIGITS: Final = 4
 """Significant digits of a calibrated noise multiplier, rounded up."""
 _GRID: Final = 1e-3
 """Of privacy losses; dp-accounting rounds them up to it, so a coarse one only makes ε larger."""
+_COARSER: Final = 1e-5
+"""Times z⁻², as losses grow with it: or a grid for noise that hides next to nothing has no end."""
 _LARGEST: Final = 1e4
 """Noise that is larger teaches nothing at all."""
+_SMALLEST: Final = 1e-12
+"""Of ε, for its logarithm."""
+_MOST: Final = 1_000_000
+"""Releases."""
 
 
 class EpsilonUnknownError(ValueError):
@@ -51,8 +57,9 @@ def _sampled(releases: frozenset[tuple[Release, int]], delta: float, *, poisson:
     from dp_accounting.rdp import RdpAccountant
 
     relation = NeighboringRelation.REPLACE_ONE
+    grid = max(_GRID, _COARSER / min(release.noise_multiplier for release, _ in releases) ** 2)
     accountant = (
-        PLDAccountant(relation, value_discretization_interval=_GRID) if poisson else RdpAccountant(None, relation)
+        PLDAccountant(relation, value_discretization_interval=grid) if poisson else RdpAccountant(None, relation)
     )
     for release, count in sorted(releases, key=repr):
         accountant.compose(_event(release, halved=poisson), count)
@@ -87,20 +94,57 @@ def noise_multiplier_for(
     """
     plain = math.sqrt(releases) / mu_of_epsilon(epsilon, delta)
     if sampling is None:
-        return _rounded_up(plain)
+        return _of_use(rounded_up(plain), epsilon)
 
-    def spent(noise: float) -> float:
-        return epsilon_of({Release(noise, sampling): releases}, delta)
+    def excess(log_noise: float) -> float:
+        spent = epsilon_of({Release(math.exp(log_noise), sampling): releases}, delta)
+        return math.log(max(spent, _SMALLEST) / epsilon)
 
-    low, high = math.log(plain) - 8.0, math.log(plain) + 1.0
-    if spent(math.exp(high)) > epsilon:
-        raise ValueError(f"no noise multiplier below {_LARGEST:g} gives epsilon = {epsilon:g}")
-    while high - low > 10.0 ** -(DIGITS + 1):
-        middle = (low + high) / 2
-        low, high = (low, middle) if spent(math.exp(middle)) <= epsilon else (middle, high)
-    return _rounded_up(math.exp(high))
+    # From above: with far too little noise the distributions of losses fill the memory.
+    high = math.log(plain) + 1.0
+    if excess(high) > 0:
+        raise ValueError(f"no noise multiplier below {math.exp(high):.4g} gives epsilon = {epsilon:g}")
+    while excess(high - 1.0) <= 0:
+        high -= 1.0
+    noise = rounded_up(math.exp(_root(excess, high - 1.0, high)))
+    while excess(math.log(noise)) > 0:
+        noise = rounded_up(noise * (1.0 + 10.0**-DIGITS))
+    return _of_use(noise, epsilon)
 
 
-def _rounded_up(noise: float) -> float:
-    step = 10.0 ** (math.floor(math.log10(noise)) + 1 - DIGITS)
-    return float(f"{math.ceil(noise / step - 1e-9) * step:.{DIGITS}g}")
+def _root(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Where it is zero, to a tenth of the last digit; it falls from ``low`` to ``high``."""
+    from scipy.optimize import brentq
+
+    return float(brentq(excess, low, high, xtol=10.0 ** -(DIGITS + 1)))
+
+
+def _of_use(noise: float, epsilon: float) -> float:
+    if noise > _LARGEST:
+        raise ValueError(f"no noise multiplier up to {_LARGEST:g} gives epsilon = {epsilon:g}")
+    return noise
+
+
+def releases_within(
+    epsilon: float, delta: float, noise_multiplier: float, sampling: Poisson | FixedSize | None = None
+) -> int:
+    """How many releases with ``noise_multiplier`` spend at most ``epsilon``; at most a million."""
+    release = Release(noise_multiplier, sampling)
+
+    def fit(count: int) -> bool:
+        return epsilon_of({release: count}, delta) <= epsilon
+
+    low, high = 0, 1
+    while high < _MOST and fit(high):
+        low, high = high, high * 2
+    high = min(high, _MOST + 1)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fit(middle) else (low, middle)
+    return low
+
+
+def rounded_up(number: float) -> float:
+    """To 4 significant digits; ``number`` > 0."""
+    step = 10.0 ** (math.floor(math.log10(number)) + 1 - DIGITS)
+    return float(f"{math.ceil(number / step - 1e-9) * step:.{DIGITS}g}")

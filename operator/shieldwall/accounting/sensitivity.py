@@ -18,6 +18,8 @@ from shieldwall.contract.theorem import BUCKET_SIZE, CLIPPING_STEPS, trim
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from shieldwall.accounting.events import FixedSize
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -75,6 +77,8 @@ def _whole(_: AggregationPolicy, n: int) -> float:
     return float(n)
 
 
+UNKNOWN: Final = "unknown"
+"""The formula where no bound is known but that of everything, 2C."""
 _WEIGHTS: Final = "weighs clients by the examples that they claim, and no number of examples is public. Use ClippedMean"
 _MOVED: Final = (
     "may exchange its whole result when one client changes: its sensitivity is 2C, n times the mean's, and noise that"
@@ -97,13 +101,18 @@ TABLE: Final = {
     Rule.MULTI_KRUM: Entry(_multi_krum, "2C·min(m, n − m + 1)/m"),
     Rule.KRUM: Entry(_whole, "2C", refused=_MOVED),
     Rule.GEOMETRIC_MEDIAN: Entry(_whole, "2C", refused=_MOVED),
-    Rule.BULYAN: Entry(_whole, "unknown", refused=_UNBOUNDED),
+    Rule.BULYAN: Entry(_whole, UNKNOWN, refused=_UNBOUNDED),
 }
-MIXED: Final = Entry(_whole, "unknown", refused=_UNBOUNDED)
+MIXED: Final = Entry(_whole, UNKNOWN, refused=_UNBOUNDED)
 """NearestNeighborMixing before any rule."""
 BUCKETED: Final = Entry(_bucketed, "2C/(b·(n/s − 2k)), b the size of the smallest bucket")
 """Bucketing before FedTrimmedAvg."""
-BUCKETED_MEAN: Final = "is known in buckets for FedTrimmedAvg only; leave Bucketing out, or use FedTrimmedAvg"
+UNKNOWN_IN_BUCKETS: Final = Entry(
+    _whole,
+    UNKNOWN,
+    refused="has no sensitivity that is known in buckets; FedTrimmedAvg has. Leave Bucketing out, or use FedTrimmedAvg",
+)
+"""Bucketing before any other rule."""
 
 
 def entry_of(policy: AggregationPolicy) -> Entry:
@@ -114,7 +123,7 @@ def entry_of(policy: AggregationPolicy) -> Entry:
         case PreAggregation.BUCKETING if policy.rule is Rule.FED_TRIMMED_AVG:
             return BUCKETED
         case PreAggregation.BUCKETING:
-            return Entry(_whole, "unknown", refused=BUCKETED_MEAN)
+            return UNKNOWN_IN_BUCKETS
         case None:
             return TABLE[policy.rule]
 
@@ -126,18 +135,27 @@ def sensitivity_of(policy: AggregationPolicy, n: int, clip: float) -> float:
     """
     entry = entry_of(policy)
     if entry.refused:
-        raise UnsoundPairError(_name(policy), entry.refused, entry.times_mean(policy, n))
+        raise UnsoundPairError(name_of(policy), entry.refused, entry.times_mean(policy, n))
     times = entry.times_mean(policy, n)
     if times <= 0:
-        raise ValueError(f"{_name(policy)} is not defined on {n} updates")
+        raise ValueError(f"{name_of(policy)} is not defined on {n} updates")
     return times * 2.0 * clip / n
 
 
-def true_epsilon(policy: AggregationPolicy, n: int, noise_multiplier: float, releases: int, delta: float) -> float:
+def true_epsilon(  # noqa: PLR0913, PLR0917  # a release, how often, and of what
+    policy: AggregationPolicy,
+    n: int,
+    noise_multiplier: float,
+    releases: int,
+    delta: float,
+    sampling: FixedSize | None = None,
+) -> float:
     """The ε that noise calibrated for the mean of n really gives with the policy's rule: what a naive set-up hides."""
-    return epsilon_of({Release(noise_multiplier / entry_of(policy).times_mean(policy, n)): releases}, delta)
+    noise = noise_multiplier / entry_of(policy).times_mean(policy, n)
+    return epsilon_of({Release(noise, sampling): releases}, delta)
 
 
-def _name(policy: AggregationPolicy) -> str:
+def name_of(policy: AggregationPolicy) -> str:
+    """The rule, and what goes before it."""
     before = policy.pre_aggregation
     return policy.rule.value if before is None else f"{policy.rule.value} after {before.value}"

@@ -124,7 +124,7 @@ def _show(simulation: Simulation, rows: Sequence[Row], report: Path | None) -> N
     screen = console()
     screen.print(_title(simulation), style="bold")
     screen.print(result_table(rows))
-    screen.print("percent; lost: points of accuracy; success: of the trigger; out: replies left out", style="dim")
+    screen.print("percent; lost: accuracy; success: of the trigger; out: left out; NNM: mixed first", style="dim")
     for row in rows:
         failed = next((trial.message for trial in row.trials if trial.message), None)
         if failed is not None:

@@ -7,13 +7,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shieldwall.cli.exit_codes import ExitCode
+from shieldwall.cli.privacy_words import privacy_rows
 from shieldwall.cli.terminal import console, printable, two_columns
-from shieldwall.cli.training_file import BadFileError, read_training
+from shieldwall.cli.training_file import BadFileError, read_either
+from shieldwall.control.api.budget import PrivacyBudget
+from shieldwall.control.api.training import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from shieldwall.control.api.training import Training
 
 
 class Output(StrEnum):
@@ -26,14 +27,20 @@ class Output(StrEnum):
 def validate(path: Path, output: Output) -> ExitCode:
     """Check one file and print the result."""
     try:
-        training = read_training(path)
+        found = read_either(path)
     except BadFileError as error:
         show_problems(error, output)
         return ExitCode.BAD_INPUT
+    rows = privacy_rows(found.spec) if isinstance(found, Training) else ()
     if output is Output.JSON:
-        console().print(json.dumps({"file": str(path), "valid": True, "problems": []}))
-    else:
-        console().print(f"{printable(str(path))}: valid · {summary(training)}")
+        told = {"file": str(path), "valid": True, "problems": []}
+        console().print(json.dumps(told | ({"privacy": dict(rows)} if rows else {}), ensure_ascii=False))
+        return ExitCode.DONE
+    screen = console()
+    line = budget_summary(found) if isinstance(found, PrivacyBudget) else summary(found)
+    screen.print(f"{printable(str(path))}: valid · {line}")
+    if rows:
+        screen.print(two_columns(rows, screen.width))
     return ExitCode.DONE
 
 
@@ -42,6 +49,14 @@ def summary(training: Training) -> str:
     spec = training.spec
     rule = f"{spec.aggregation.rule.value}, f = {spec.aggregation.tolerated}"
     return f"{training.name} · {len(spec.clients)} clients · {spec.rounds.count} rounds · {rule}"
+
+
+def budget_summary(budget: PrivacyBudget) -> str:
+    """A budget in one line."""
+    spec = budget.spec
+    limit = f"ε = {spec.epsilon:g}, δ = {spec.delta:g} by {spec.unit.value.lower()}"
+    clients = f"{len(spec.data)} client{'s' if len(spec.data) != 1 else ''}"
+    return f"{budget.name} · {limit} · {clients} · period {spec.period.name}"
 
 
 def show_problems(error: BadFileError, output: Output) -> None:

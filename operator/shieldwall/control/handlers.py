@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import kopf
 
-from shieldwall.control.cluster.kinds import OWNED, TRAINING
+from shieldwall.control.budgets.sights import drawn_on
+from shieldwall.control.cluster.kinds import BUDGET, OWNED, TRAINING
 from shieldwall.control.persistence import NoDiffBase, NoProgress
 from shieldwall.control.plan.labels import TRAINING_LABEL
 
@@ -26,7 +27,7 @@ _BACKOFFS: Final = (1, 1, 2, 3, *[5] * 20)
 """Seconds between tries of a watch; kopf's own grow to 21, in which nothing is seen of a server that is back."""
 
 
-def registry_of(way: KopfLogin, store: Store, queue: WorkQueue[Key]) -> kopf.OperatorRegistry:
+def registry_of(way: KopfLogin, store: Store, queue: WorkQueue[Key], budgets: WorkQueue[Key]) -> kopf.OperatorRegistry:
     """The handlers, in a registry of their own."""
     registry = kopf.OperatorRegistry()
     doubt = _doubting(store)
@@ -41,6 +42,19 @@ def registry_of(way: KopfLogin, store: Store, queue: WorkQueue[Key]) -> kopf.Ope
         doubt(type)
         raw = dict(body)
         queue.add(store.remove_training(raw) if type == _DELETED else store.put_training(raw))
+        budget = drawn_on(raw)
+        if budget is not None:
+            budgets.add_soon(budget)
+
+    @kopf.on.event(BUDGET.group, BUDGET.version, BUDGET.plural, registry=registry)
+    async def budget(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002, ANN401
+        doubt(type)
+        raw = {**body, "apiVersion": BUDGET.api_version, "kind": BUDGET.kind}
+        key = store.budgets.remove(raw) if type == _DELETED else store.budgets.put(raw)
+        budgets.add_soon(key)
+        for each in store.trainings(key[0]):
+            if drawn_on(each) == key:
+                queue.add_soon((key[0], each["metadata"]["name"]))
 
     for kind in OWNED:
         _watch(registry, kind, store, queue, doubt)

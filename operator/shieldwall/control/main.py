@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Final
 import kopf
 
 from shieldwall.control.cluster.connection import NoClusterError, connect
+from shieldwall.control.cluster.kinds import BUDGET, TRAINING
 from shieldwall.control.cluster.leadership import Seat, Terms, lead, resign
 from shieldwall.control.config import InvalidConfigError, OperatorConfig
 from shieldwall.control.handlers import registry_of, settings_of
 from shieldwall.control.logs import configure_logging
-from shieldwall.control.readiness import PATIENCE, attend, until_served
+from shieldwall.control.readiness import PATIENCE, attend, is_served, until_served
 from shieldwall.control.web import pages
 from shieldwall.control.wiring import wire
 
@@ -115,11 +116,13 @@ def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> Coroutine[Any, An
 
 
 async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asyncio.Event) -> None:
-    await until_served(parts.api)
+    await until_served(parts.api, TRAINING)
+    # An earlier release had no budgets: trainings do not wait until somebody brings the definitions up to date.
+    lacking = not await is_served(parts.api, BUDGET)
     started = asyncio.Event()
     watching = asyncio.create_task(
         kopf.operator(
-            registry=registry_of(parts.login, parts.store, parts.queue),
+            registry=registry_of(parts.login, parts.store, parts.queue, parts.budgets),
             settings=settings_of(),
             # kopf would ask who the user is, and in an image nobody of that number is known.
             identity=identity,  # type: ignore[arg-type]  # a NewType of str that kopf keeps to itself
@@ -136,6 +139,13 @@ async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asy
         starting.cancel()
         # kopf has taken the signals; on one it would cancel every task that it does not know, the worker's too.
         _listen(told)
+        if lacking:
+            budgets = asyncio.create_task(until_served(parts.api, BUDGET))
+            await asyncio.wait({watching, budgets}, return_when=asyncio.FIRST_COMPLETED)
+            if budgets.done():
+                _LOG.warning("there are budgets by now; this replica ends, to watch them too when it begins anew")
+                return
+            budgets.cancel()
         await watching
     finally:
         watching.cancel()

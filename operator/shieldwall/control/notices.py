@@ -30,6 +30,8 @@ _ABNORMAL: Final = frozenset({"Stalled", "Suspended"})
 """False is how things should be: told only after it was otherwise."""
 _HELD_UP: Final = frozenset({"ObjectRefused", "ApiError"})
 """Reasons of Reconciling for which something is not made or mended, and tried again."""
+_PRIVACY_ENDS: Final = frozenset({"Exceeded", "BudgetSpent"})
+"""Reasons of Privacy for which somebody has to decide."""
 _NAMED: Final = 3
 _FROZEN: Final = (
     "A node never looks again at what it saw immutable while a pod there mounts it: set spec.suspend to true, wait"
@@ -75,6 +77,10 @@ def transitions(before: FederatedTrainingStatus | None, after: FederatedTraining
 def _is_warning(condition: Condition) -> bool:
     if condition.type == "Stalled":
         return condition.status == "True"
+    if condition.type == "PrivacySignal":
+        return condition.status == "False"
+    if condition.type == "Privacy":
+        return condition.reason in _PRIVACY_ENDS
     if condition.type == "Reconciling":
         return condition.reason in _HELD_UP
     return condition.type == "Ready" and condition.status == "False" and condition.reason in OUT_OF_REACH

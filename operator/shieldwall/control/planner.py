@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shieldwall.control.cluster.observe import observed_of
 from shieldwall.control.cluster.wanted import Wanted, wanted_of
 from shieldwall.control.plan.build import objects_of, orders_of
+from shieldwall.control.plan.outline import outline_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,26 +17,28 @@ if TYPE_CHECKING:
     from shieldwall.control.api.training import Training
     from shieldwall.control.cluster.live import Live
     from shieldwall.control.cluster.store import Key, ObjectName
-    from shieldwall.control.plan.objects import KubernetesObject
     from shieldwall.control.plan.orders import Observed, Plan
+    from shieldwall.control.plan.outline import Outline
     from shieldwall.control.plan.settings import PlanSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, what it was made from, and its objects as they are to be written."""
+    """The orders of a plan, what it was made from, and its objects as they are to be written."""
 
     plan: Plan
+    """Without its objects."""
     observed: Observed
     wanted: tuple[Wanted, ...]
+    outline: Outline
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
     training: Training
     observed: Observed
-    objects: tuple[KubernetesObject, ...]
     wanted: tuple[Wanted, ...]
+    outline: Outline
 
 
 class Planner:
@@ -55,10 +58,11 @@ class Planner:
         kept = self._kept.get(key)
         if kept is None or kept.training != training or not _alike(kept.observed, observed):
             objects = objects_of(training, observed, self.settings)
-            kept = _Kept(training, observed, objects, tuple(wanted_of(obj) for obj in objects))
+            wanted = tuple(wanted_of(obj) for obj in objects)
+            kept = _Kept(training, observed, wanted, outline_of(training.name, objects))
             self._kept[key] = kept
-        plan = replace(orders_of(training, observed, self.settings, now), objects=kept.objects)
-        return Planned(plan, observed, kept.wanted)
+        plan = orders_of(training, observed, self.settings, now)
+        return Planned(plan, observed, kept.wanted, kept.outline)
 
     def forget(self, key: Key) -> None:
         """A training has gone."""

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
-from shieldwall.control.cluster.kinds import LEASE, OWNED, TRAINING
+from shieldwall.control.cluster.kinds import LEASE, OURS, OWNED, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,7 +78,7 @@ class Readiness:
         self._answered: float | None = None
         self._watches = {
             (kind.kind, namespace): _Watch(kind, namespace)
-            for kind in (TRAINING, *OWNED)
+            for kind in (*OURS, *OWNED)
             for namespace in (namespaces or (None,))
         }
         self._seat: defaultdict[str, _Seat] = defaultdict(_Seat)
@@ -171,17 +171,24 @@ async def attend(readiness: Readiness, api: Api) -> None:
         ready = not missing
 
 
-async def until_served(api: Api, pause: float = 2.0) -> None:
-    """Return once there are trainings to watch: kopf looks only once whether there is such a kind."""
+async def is_served(api: Api, kind: Kind, pause: float = 2.0) -> bool:
+    """Whether there is such a kind, as soon as the API server says so."""
     told = ""
     while True:
         try:
-            if await api.serves(TRAINING):
-                return
-            said = f"there is no kind {TRAINING.kind} of {TRAINING.api_version}; install its CustomResourceDefinition"
+            return await api.serves(kind)
         except (ApiError, ApiUnreachableError) as error:
-            said = str(error)
-        if said != told:
-            _LOG.warning("waiting for the API server: %s", said)
-            told = said
+            if str(error) != told:
+                _LOG.warning("waiting for the API server: %s", error)
+            told = str(error)
+        await asyncio.sleep(pause)
+
+
+async def until_served(api: Api, kind: Kind, pause: float = 2.0) -> None:
+    """Return once there is the kind to be watched: kopf looks only once whether there is."""
+    told = False
+    while not await is_served(api, kind, pause):
+        if not told:
+            _LOG.warning("there is no kind %s of %s; install its CustomResourceDefinition", kind.kind, kind.api_version)
+        told = True
         await asyncio.sleep(pause)

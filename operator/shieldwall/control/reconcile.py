@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.control.api.parse import parse_training
+from shieldwall.control.api.calibration import calibrated
+from shieldwall.control.api.checked import checked_training
 from shieldwall.control.api.problems import InvalidTrainingError
 from shieldwall.control.cases import Case, kept_case
 from shieldwall.control.cluster.errors import ApiError, HeldError, LeavingObjectError, OtherOperatorError
@@ -14,7 +16,7 @@ from shieldwall.control.cluster.events import Subject
 from shieldwall.control.cluster.holds import Holds
 from shieldwall.control.cluster.kinds import SECRET
 from shieldwall.control.cluster.nudge import nudge
-from shieldwall.control.cluster.observe import WORKLOADS
+from shieldwall.control.cluster.observe import WORKLOADS, owned_by
 from shieldwall.control.notices import authority_replaced, issued, repaired
 from shieldwall.control.plan.certificates import entries_of
 from shieldwall.control.plan.names import Names
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shieldwall.control.api.training import Training
+    from shieldwall.control.budgets.clerk import Clerk
     from shieldwall.control.cluster.api import Api, Json
     from shieldwall.control.cluster.apply import Applier, Repair
     from shieldwall.control.cluster.brake import Brake
@@ -57,6 +60,7 @@ class Reconciler:
         store: Store,
         applier: Applier,
         filler: Filler,
+        clerk: Clerk,
         brake: Brake,
         recorder: Recorder,
         stewards: Stewards,
@@ -69,6 +73,7 @@ class Reconciler:
         self._store = store
         self._applier = applier
         self._filler = filler
+        self._clerk = clerk
         self._brake = brake
         self._yielded: dict[Key, str] = {}
         """By training: the uid of that which was left to another operator."""
@@ -97,24 +102,39 @@ class Reconciler:
             self._accepted.pop(key, None)
             return Verdict(Outcome.OK)
         try:
-            case = Case(key, body, parse_training(body))
+            case = Case(key, body, await _checked(body))
         except InvalidTrainingError as error:
             return await self._keep(key, body, error)
-        return await self._act(case, self._plan(case))
+        short = await self._clerk.claim(case.training) if not case.training.paused else None
+        return await self._withhold(case, short) if short is not None else await self._act(case, self._plan(case))
 
     async def _keep(self, key: Key, body: Json, error: InvalidTrainingError) -> Verdict:
         """A spec that an older CRD, or an older operator, let through: what runs is kept as it was accepted last."""
-        refused = Trouble(INVALID_SPEC, refusal(str(error)))
-        case = kept_case(key, body, self._store.owned(key), self._accepted.get(key), refused)
-        known = None
-        if case is not None:
-            try:
-                known = self._plan(case)
-            except ValueError as mistake:  # a spec of another version, of which no plan can be made any more
-                _LOG.warning("%s/%s: its last accepted spec cannot be planned: %s", *key, mistake)
-        if case is None or known is None:
+        kept = await self._kept(key, body, Trouble(INVALID_SPEC, refusal(str(error))))
+        if kept is None:
             return await self._reporter.refuse(key, body, Trouble(INVALID_SPEC, str(error)))
-        return await self._act(case, known)
+        return await self._act(*kept)
+
+    async def _withhold(self, case: Case, short: Trouble) -> Verdict:
+        """No part of its budget for this spec: no pod is made by it, and what runs is kept by the one before."""
+        kept = await self._kept(case.key, case.body, short) if self._runs(case) else None
+        withheld = replace(case, refused=short, sound=False)
+        return await self._work(*(kept or (withheld, self._plan(withheld))), self._clock())
+
+    async def _kept(self, key: Key, body: Json, refused: Trouble) -> tuple[Case, Planned] | None:
+        case = kept_case(key, body, self._store.owned(key), self._accepted.get(key), refused)
+        if case is None:
+            return None
+        try:
+            await asyncio.to_thread(calibrated, case.training.spec)
+            return case, self._plan(case)
+        except ValueError as mistake:  # a spec of another version, of which no plan can be made any more
+            _LOG.warning("%s/%s: its last accepted spec cannot be planned: %s", *key, mistake)
+            return None
+
+    def _runs(self, case: Case) -> bool:
+        """Whether the training has workloads of its own, not merely of its name."""
+        return any(kind in WORKLOADS for kind, _ in owned_by(case.training.uid, self._store.owned(case.key)))
 
     def _plan(self, case: Case) -> Planned:
         return self._planner.plan(case.training, self._store.owned(case.key), self._clock())
@@ -193,16 +213,29 @@ class Reconciler:
         if trusted.trust != known.observed.trust:
             changed.add(Names(training.name).trust)
             known = self._planner.plan_for(training, trusted, now)
+        await self._apply(case, known, now, holds, runs=runs)
+        if known.plan.complete and case.sound:
+            await self._prune(training, known)
+        return known, changed
+
+    async def _apply(self, case: Case, known: Planned, now: datetime, holds: Holds, *, runs: bool) -> None:
+        """Make the objects what is wanted, those that run last: not before the training has its part of its budget."""
+        training = case.training
+        subject = Subject(training.namespace, training.name, training.uid or "")
+        begun = False
         for wanted in known.wanted:
             if not case.acts_on(wanted) or (holds and not runs and wanted.kind.kind in WORKLOADS):
                 continue
+            if wanted.kind.kind in WORKLOADS and not begun:
+                with holds.one():
+                    await self._clerk.begin(training, runs=self._runs(case))
+                    begun = True
+                if not begun:
+                    break  # workloads are the last
             with holds.one():
                 repair = await self._applier.ensure(training, wanted)
                 if repair is not None:
                     await self._tell_repaired(subject, [repair], now)
-        if known.plan.complete and case.sound:
-            await self._prune(training, known)
-        return known, changed
 
     async def _tell_made(self, case: Case, before: Planned, after: Planned, written: Collection[str]) -> None:
         """Post what came of the orders of ``before`` that were filled, and log what nobody expects."""
@@ -238,6 +271,17 @@ class Reconciler:
     async def _nudge(self, training: Training, changed: Iterable[str], now: datetime) -> None:
         behind = self._stewards.behind((training.namespace, training.name), now)
         await nudge(self._api, training, {*changed, *behind}, now.strftime("%Y%m%dT%H%M%SZ"))
+
+
+async def _checked(body: Json) -> Training:
+    """The training, or InvalidTrainingError; the noise of a private one is calculated apart from everybody else's work.
+
+    What was calculated is kept, so that the plan finds it.
+    """
+    spec = body.get("spec")
+    if isinstance(spec, dict) and spec.get("privacy") is not None:
+        return await asyncio.to_thread(checked_training, body)
+    return checked_training(body)
 
 
 _LONGEST_SENTENCE: Final = 900

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,6 +16,7 @@ from shieldwall.control.notices import kept_out, transitions
 from shieldwall.control.plan.certificates import next_deadline
 from shieldwall.control.plan.names import Names
 from shieldwall.control.status.previous import previous_status
+from shieldwall.control.status.recount import privacy_of, recount
 from shieldwall.control.status.sight import Sight, Trouble
 from shieldwall.control.status.summarise import stalled_status, summarise
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shieldwall.control.api.status import FederatedTrainingStatus
+    from shieldwall.control.api.training import Training
     from shieldwall.control.cases import Case
     from shieldwall.control.cluster.api import Api, Json
     from shieldwall.control.cluster.events import Recorder
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from shieldwall.control.metrics import Metrics
     from shieldwall.control.plan.settings import PlanSettings
     from shieldwall.control.planner import Planned
+    from shieldwall.control.status.recount import Recount
+    from shieldwall.control.steward.sight import StewardSight
     from shieldwall.control.stewards import Stewards
 
 FOREIGN: Final = timedelta(seconds=30)
@@ -83,20 +88,24 @@ class Reporter:
         self, case: Case, known: Planned, *, trouble: Trouble | None = None, retrying: Trouble | None = None
     ) -> Verdict:
         """Write what a pass saw: ``trouble`` waits for a human, ``retrying`` goes by itself."""
-        training, observed, now = case.training, known.observed, self._clock()
+        training, observed = case.training, known.observed
         workloads = workloads_of(self._store.owned(case.key))
         # Of a training without pods nothing is open yet: what is refused is told as what is tried again.
         trouble = trouble or (self._unmended(case.key) if workloads else None)
         server = workloads.get(Names(training.name).server)
         self._stewards.follow(training, observed, running=server is not None and server.ready > 0)
+        steward = self._stewards.sight(case.key)
+        counted, now = await _recounted(training, steward), self._clock()
         sight = Sight(
             training=training,
             now=now,
             plan=known.plan,
+            outline=known.outline,
             observed=observed,
             workloads=workloads,
             policies=self._store.policies.get(case.key[0], ()),
-            steward=self._stewards.sight(case.key),
+            steward=steward,
+            recount=counted,
             trouble=_with(case.refused, trouble),
             retrying=retrying,
             previous=previous_status(case.body.get("status")),
@@ -145,6 +154,12 @@ class Reporter:
         subject, before = Subject(*key, body["metadata"]["uid"]), previous_status(body.get("status"))
         for what in (*transitions(before, status), *kept_out(before, status)):
             await self._recorder.record(subject, what, now)
+
+
+async def _recounted(training: Training, steward: StewardSight | None) -> Recount | None:
+    """Apart from everybody else's work: where there is sampling it takes a while, once for each record."""
+    told = privacy_of(steward)
+    return await asyncio.to_thread(recount, training.spec, told.privacy) if told is not None else None
 
 
 def _with(refused: Trouble | None, trouble: Trouble | None) -> Trouble | None:

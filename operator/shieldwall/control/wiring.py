@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from shieldwall.control.budget_keeper import BudgetKeeper
+from shieldwall.control.budgets.clerk import Clerk
+from shieldwall.control.budgets.desk import Desk
 from shieldwall.control.cluster.api import Api
 from shieldwall.control.cluster.apply import Applier
 from shieldwall.control.cluster.brake import Brake
 from shieldwall.control.cluster.events import Recorder
 from shieldwall.control.cluster.fill import Filler
-from shieldwall.control.cluster.kinds import OWNED, TRAINING
+from shieldwall.control.cluster.kinds import OURS, OWNED
 from shieldwall.control.cluster.kopf_session import KopfLogin
 from shieldwall.control.cluster.listing import Lister
 from shieldwall.control.cluster.root import RootCa
@@ -26,7 +29,7 @@ from shieldwall.control.readiness import PATIENCE, Readiness
 from shieldwall.control.reconcile import Reconciler
 from shieldwall.control.report import Reporter
 from shieldwall.control.stewards import Stewards
-from shieldwall.control.worker import Worker
+from shieldwall.control.worker import Line, Worker
 from shieldwall.control.workqueue import WorkQueue
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ class Wiring:
     api: Api
     store: Store
     queue: WorkQueue[Key]
+    budgets: WorkQueue[Key]
+    keeper: BudgetKeeper
     metrics: Metrics
     reconciler: Reconciler
     worker: Worker
@@ -80,6 +85,7 @@ async def wire(  # noqa: PLR0913  # what is another in tests
     jitter = dice.SystemRandom().random
     store, random, settings = Store(), Randomness(), config.plan_settings()
     queue: WorkQueue[Key] = WorkQueue(jitter)
+    budgets: WorkQueue[Key] = WorkQueue(jitter)
     metrics = Metrics(lambda: len(queue), lambda: queue.retries)
     readiness = Readiness(config.watch_namespaces, time.monotonic, patience)
 
@@ -91,7 +97,7 @@ async def wire(  # noqa: PLR0913  # what is another in tests
         metrics.requested(request)
         readiness.heard_of_watch(request)
 
-    login = KopfLogin(connection, (TRAINING, *OWNED), config.watch_namespaces, counted_of_kopf)
+    login = KopfLogin(connection, (*OURS, *OWNED), config.watch_namespaces, counted_of_kopf)
     async with Api(connection, in_flight=config.requests_in_flight, counted=counted) as api:
         root = RootCa(api, config.operator_namespace, config.root_secret, random, clock)
         brake = Brake(clock)
@@ -100,11 +106,13 @@ async def wire(  # noqa: PLR0913  # what is another in tests
         )
         stewards = Stewards(filler, settings, random, clock, jitter, queue.add, locate)
         recorder, applier = Recorder(api, identity), Applier(api, store, brake)
+        desk = Desk(api, store, recorder, clock)
         reconciler = Reconciler(
             api=api,
             store=store,
             applier=applier,
             filler=filler,
+            clerk=Clerk(desk),
             brake=brake,
             recorder=recorder,
             stewards=stewards,
@@ -123,12 +131,20 @@ async def wire(  # noqa: PLR0913  # what is another in tests
             clock=clock,
         )
         lister = Lister(api, store, config.watch_namespaces)
+        keeper = BudgetKeeper(api, store, desk, metrics)
         worker = Worker(
-            queue, reconciler, lister, metrics, workers=config.workers, relist_seconds=config.relist_seconds
+            queue,
+            reconciler,
+            lister,
+            metrics,
+            workers=config.workers,
+            relist_seconds=config.relist_seconds,
+            beside=[Line(budgets, keeper, store.budgets.keys)],
         )
         try:
-            yield Wiring(api, store, queue, metrics, reconciler, worker, readiness, login)
+            yield Wiring(api, store, queue, budgets, keeper, metrics, reconciler, worker, readiness, login)
         finally:
             queue.close()
+            budgets.close()
             await stewards.close()
             await login.close()

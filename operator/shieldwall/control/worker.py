@@ -5,20 +5,40 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
 from shieldwall.control.report import Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from shieldwall.control.cluster.listing import Lister
     from shieldwall.control.cluster.store import Key
     from shieldwall.control.metrics import Metrics
-    from shieldwall.control.reconcile import Reconciler
+    from shieldwall.control.report import Verdict
     from shieldwall.control.workqueue import WorkQueue
 
 _LOG: Final = logging.getLogger(__name__)
 _PAUSE: Final = 2.0
+
+
+class Passes(Protocol):
+    """Whoever makes passes over objects of one kind."""
+
+    async def reconcile(self, key: Key) -> Verdict:
+        """One pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A queue besides that of the trainings, worked on one key at a time."""
+
+    queue: WorkQueue[Key]
+    passes: Passes
+    everything: Callable[[], Iterable[Key]]
+    """All that there are, once everything was listed."""
 
 
 class Worker:
@@ -27,12 +47,13 @@ class Worker:
     def __init__(  # noqa: PLR0913  # what it works with
         self,
         queue: WorkQueue[Key],
-        reconciler: Reconciler,
+        reconciler: Passes,
         lister: Lister,
         metrics: Metrics,
         *,
         workers: int,
         relist_seconds: float,
+        beside: Iterable[Line] = (),
     ) -> None:
         self._queue = queue
         self._reconciler = reconciler
@@ -40,6 +61,7 @@ class Worker:
         self._metrics = metrics
         self._workers = workers
         self._relist_seconds = relist_seconds
+        self._beside = tuple(beside)
         self.synced = asyncio.Event()
         """Set once everything was listed."""
 
@@ -52,7 +74,9 @@ class Worker:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._relist())
                 for _ in range(self._workers):
-                    tasks.create_task(self._work())
+                    tasks.create_task(self._work(self._queue, self._reconciler))
+                for line in self._beside:
+                    tasks.create_task(self._work(line.queue, line.passes))
         finally:
             self._metrics.leads(False)
 
@@ -67,6 +91,9 @@ class Worker:
             else:
                 for key in keys:
                     self._queue.add(key)
+                for line in self._beside:
+                    for key in line.everything():
+                        line.queue.add(key)
                 return
 
     async def _relist(self) -> None:
@@ -74,30 +101,29 @@ class Worker:
             await self._lister.due(self._relist_seconds)
             await self._list()
 
-    async def _work(self) -> None:
+    async def _work(self, queue: WorkQueue[Key], passes: Passes) -> None:
         while True:
-            key = await self._queue.get()
-            await self._pass(key)
+            await self._pass(queue, passes, await queue.get())
 
-    async def _pass(self, key: Key) -> None:
+    async def _pass(self, queue: WorkQueue[Key], passes: Passes, key: Key) -> None:
         """One pass. Whatever goes wrong costs this training a wait, and no other anything."""
         began = time.monotonic()
         outcome = Outcome.RETRY
         try:
-            verdict = await self._reconciler.reconcile(key)
+            verdict = await passes.reconcile(key)
         except asyncio.CancelledError:
-            self._queue.done(key)
+            queue.done(key)
             raise
         except (ApiError, ApiUnreachableError) as error:
-            wait = self._queue.failed(key)
+            wait = queue.failed(key)
             _LOG.warning("%s/%s: %s; again in %.1f s", *key, error, wait)
         except Exception:  # noqa: BLE001  # one training must not stop the others
-            wait = self._queue.failed(key)
+            wait = queue.failed(key)
             _LOG.exception("%s/%s: a mistake of ours; again in %.1f s", *key, wait)
         else:
             outcome = verdict.outcome
             if outcome is Outcome.RETRY:
-                self._queue.failed(key)
+                queue.failed(key)
             else:
-                self._queue.done(key, verdict.again.total_seconds() if verdict.again is not None else None)
+                queue.done(key, verdict.again.total_seconds() if verdict.again is not None else None)
         self._metrics.reconcile.labels(outcome).observe(time.monotonic() - began)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
+import re
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 HELD: Final = 3.0
 """Points of accuracy that an untargeted attack may cost the default."""
+_PAPER: Final = re.compile(r"arXiv:\d{4}\.\d{5}|NDSS \d{4}")
 _DEFAULTS: Final = (f"NearestNeighborMixing + {Rule.FED_TRIMMED_AVG}", Rule.FED_TRIMMED_AVG.value)
 """The default rule: the first of these that was measured."""
 _CLAIMED: Final = ALPHAS[:2]
@@ -210,11 +213,12 @@ def _protocol(fates: Mapping[LabAttack, Mapping[str, int]]) -> str:
 
 
 def _attacks() -> str:
-    lines = ["| attack | goal | what attackers send | source |", "|---|---|---|---|"]
+    lines = ["| attack | goal | what attackers send | papers |", "|---|---|---|---|"]
     for kind, plan in PLANS.items():
         if plan.goal is not Goal.PROTOCOL:
-            lines.append(f"| {kind} | {plan.goal} | {plan.what} | `{plan.craft.__module__}.{plan.craft.__name__}` |")
-    return "## The attacks\n\nEach one's paper stands in its docstring.\n\n" + "\n".join(lines)
+            papers = dict.fromkeys(_PAPER.findall(inspect.getdoc(plan.craft) or ""))
+            lines.append(f"| {kind} | {plan.goal} | {plan.what} | {', '.join(papers)} |")
+    return "## The attacks\n\n" + "\n".join(lines)
 
 
 def _skew(alpha: float) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.contract.policy import AggregationPolicy, Rule
+from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule
 from shieldwall.contract.records import Outcome
 from shieldwall.control.api.aggregation import Aggregation
 from shieldwall.control.plan.policy import runtime_policy
@@ -177,7 +177,7 @@ class Simulation:
         policies = [self._policy(training) for training in tried]
         for policy in policies:
             required_replies(policy.aggregation)
-        return [bare, *(Defence(rule_name(policy.aggregation), policy, protected=True) for policy in policies)]
+        return [bare, *(Defence(_label(policy.aggregation), policy, protected=True) for policy in policies)]
 
     def _policy(self, training: Training) -> RuntimePolicy:
         keys = {client.name: public_key(client.name) for client in training.spec.clients}
@@ -224,6 +224,11 @@ def rule_name(policy: AggregationPolicy) -> str:
     """The rule, and what goes before it where the policy has such a field."""
     before = policy.model_dump(mode="json").get("pre_aggregation")
     return f"{before} + {policy.rule}" if before else policy.rule.value
+
+
+def _label(policy: AggregationPolicy) -> str:
+    """The same for a table's narrow column, in the papers' words."""
+    return rule_name(policy).replace(PreAggregation.NEAREST_NEIGHBOR_MIXING, "NNM")
 
 
 def _configured(policy: RuntimePolicy, config: Mapping[str, ConfigValue]) -> RuntimePolicy:

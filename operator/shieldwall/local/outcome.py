@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from shieldwall.contract.privacy import BUDGET_SPENT
 from shieldwall.contract.records import Outcome, RoundRecord, StewardStatus
 
 
@@ -101,3 +102,13 @@ class RunOutcome(_Model):
     def accuracy(self) -> float | None:
         """Of the last released model, when the app evaluates."""
         return self.released[-1].metrics.get("accuracy") if self.released else None
+
+    @property
+    def epsilon(self) -> float | None:
+        """What was spent of privacy in all, by the last record that says so."""
+        return next((record.privacy.epsilon for record in reversed(self.records) if record.privacy is not None), None)
+
+    @property
+    def budget_spent(self) -> bool:
+        """Whether it ended because another round would pass the policy's ε."""
+        return BUDGET_SPENT in self.message.lower()

@@ -54,6 +54,7 @@ FATE_SENTENCES: Final = {
     Fate.TAMPERED: "The content is not what was signed.",
     Fate.STALE: "Signed for another round: a replay.",
     Fate.DENIED: "The client is on the deny list.",
+    Fate.NOT_PRIVATE: "The client does not attest the noise that the policy asks of it.",
     Fate.WRONG_SCHEMA: "Arrays of other names, shapes or types than the model's.",
     Fate.NOT_FINITE: "Not every number is finite.",
     Fate.NORM_TOO_LARGE: "The update is larger than the policy admits.",

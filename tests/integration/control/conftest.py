@@ -20,7 +20,7 @@ import pytest
 from harness.apiserver import ApiServer
 from harness.chart import operator_kubeconfig
 from harness.controller_manager import ControllerManager
-from ruamel.yaml import YAML
+from harness.crds import install_crds
 
 from shieldwall.control.cluster.connection import connect
 from shieldwall.control.cluster.errors import ApiError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 CRD = ROOT / "crds" / "shieldwall.dev_federatedtrainings.yaml"
+BUDGET_CRD = ROOT / "crds" / "shieldwall.dev_privacybudgets.yaml"
+OURS = {"federatedtrainings", "privacybudgets"}
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 KINDS = {
     "serviceaccounts": "/api/v1",
@@ -51,8 +53,7 @@ TRAININGS = "/apis/shieldwall.dev/v1alpha1"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     with ApiServer(tmp_path_factory.mktemp("cluster") / "server") as running:
-        running.request("POST", CRDS, YAML(typ="safe").load(CRD))
-        eventually(lambda: running.request("GET", f"{TRAININGS}/federatedtrainings"))
+        install_crds(running, CRD, BUDGET_CRD)
         with ControllerManager(running):
             yield running
 
@@ -79,7 +80,7 @@ class Space:
     name: str
 
     def path(self, plural: str, name: str = "") -> str:
-        base = KINDS.get(plural, TRAININGS if plural == "federatedtrainings" else "/api/v1")
+        base = KINDS.get(plural, TRAININGS if plural in OURS else "/api/v1")
         return f"{base}/namespaces/{self.name}/{plural}" + (f"/{name}" if name else "")
 
     def get(self, plural: str, name: str) -> dict[str, Any]:
@@ -107,12 +108,13 @@ class Space:
         return found
 
     def apply(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Apply a training as kubectl does."""
-        return self.server.request("PATCH", self.path("federatedtrainings", document["metadata"]["name"]), document)
+        """Apply a training, or a budget, as kubectl does."""
+        plural = f"{document['kind'].lower()}s"
+        return self.server.request("PATCH", self.path(plural, document["metadata"]["name"]), document)
 
     def patch(self, plural: str, name: str, change: dict[str, Any]) -> dict[str, Any]:
         """A patch as kubectl sends it: strategic for Kubernetes' own kinds."""
-        kind = "merge" if plural == "federatedtrainings" else "strategic-merge"
+        kind = "merge" if plural in OURS else "strategic-merge"
         return self.server.request("PATCH", self.path(plural, name), change, patch=kind)
 
     def delete(self, plural: str, name: str) -> None:

@@ -9,9 +9,23 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 from harness.apiserver import ApiServer
+from harness.crds import install_crds
 from ruamel.yaml import YAML
 
-from .conftest import CRD, CRDS, TRAININGS, Clock, Space, eventually, operator, passes, quiet, replica, training
+from .conftest import (
+    BUDGET_CRD,
+    CRD,
+    CRDS,
+    TRAININGS,
+    Clock,
+    Space,
+    eventually,
+    operator,
+    passes,
+    quiet,
+    replica,
+    training,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -162,6 +176,19 @@ def mends(space):
             return (space.find(plural, name) or {"metadata": {"uid": uid}})["metadata"]["uid"] != uid
 
         eventually(back, 5)
+
+
+@pytest.mark.timeout(120)
+def test_an_operator_without_the_kind_of_budgets_goes_on_and_begins_anew_once_it_is_there(lenient, tmp_path):
+    """Its trainings are watched meanwhile; Kubernetes starts the process again."""
+    with operator(lenient, tmp_path / "op") as process:
+        lenient.apply(training(lenient))
+        eventually(lambda: lenient.find("deployments", "digits-client-c2"), 40)
+        mends(lenient)
+        assert process.poll() is None
+        install_crds(lenient.server, BUDGET_CRD)
+        assert process.wait(30) == 1
+    assert "this replica ends, to watch them too" in (tmp_path / "op" / "operator.log").read_text()
 
 
 async def test_what_was_never_valid_makes_nothing(lenient):

@@ -15,7 +15,8 @@ from harness.controller_manager import ControllerManager
 from harness.crds import install_crds
 from ruamel.yaml import YAML
 
-from .conftest import CRD, Space, eventually, operator, training
+from .conftest import BUDGET_CRD, CRD, Space, eventually, operator, training
+from .test_budgets import ALONE, DRAWS, budget, shares
 from .test_objects import OBJECTS
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def guarded(tmp_path_factory):
     """A server of its own, which also asks who may block an owner's deletion."""
     plugins = "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement"
     with ApiServer(tmp_path_factory.mktemp("guarded") / "server", arguments=[plugins]) as server:
-        install_crds(server, CRD)
+        install_crds(server, CRD, BUDGET_CRD)
         with ControllerManager(server):
             for namespace in (HOME, "fed"):
                 server.request("POST", "/api/v1/namespaces", {"metadata": {"name": namespace}})
@@ -114,6 +115,7 @@ def granted(documents):
 
 def exercise(space, tmp_path, config):
     """Everything that an operator has to do in its life."""
+    began = datetime.now(UTC)
     space.apply(training(space, clients=4))
     pod = {
         "metadata": {
@@ -148,7 +150,25 @@ def exercise(space, tmp_path, config):
             lambda: "shieldwall.dev/nudge" in space.get("pods", "a-client-pod")["metadata"].get("annotations", {})
         )
         rename(space)
+        spend(space, began)
         time.sleep(1)
+
+
+def spend(space, began):
+    """A training draws on a budget and vanishes, while people change the budget faster than the operator can."""
+    space.apply(budget(space, data=["c0"]))
+    space.apply(training(space, clients=1, name="drawing", aggregation=ALONE, privacy=DRAWS))
+    eventually(lambda: shares(space) == {"drawing": ("Settling", 1.0, 0.0)})
+    space.delete("federatedtrainings", "drawing")
+    eventually(lambda: shares(space) == {"drawing": ("Settled", 0.0, 1.0)})
+
+    def overtaken():
+        for _ in range(20):
+            space.patch("privacybudgets", "patients", {"spec": {"purpose": f"purpose {time.monotonic_ns()}"}})
+        return any(each.verb == "get" and each.resource == "privacybudgets"
+                   for each in space.server.audit.requests(user=ACCOUNT, since=began))  # fmt: skip
+
+    eventually(overtaken, 40)
 
 
 def own(space, plural, name):
@@ -210,6 +230,8 @@ def test_the_rights_are_enough_and_no_more(guarded, tmp_path, options):
     finally:
         log = (tmp_path / "op" / "operator.log").read_text() if (tmp_path / "op").exists() else ""
         space.delete("federatedtrainings", "digits")
+        if space.find("privacybudgets", "patients") is not None:
+            space.delete("privacybudgets", "patients")
         space.server.request("DELETE", space.path("pods", "a-client-pod"), {"gracePeriodSeconds": 0})
         eventually(lambda: not space.owned(), 90)
     requests = guarded.audit.requests(user=ACCOUNT, since=began)

@@ -16,13 +16,13 @@ from shieldwall.control.cluster.connection import connect
 from shieldwall.control.config import OperatorConfig
 from shieldwall.control.main import operate
 
-from .conftest import CRD, KINDS, Space, eventually, operator
+from .conftest import BUDGET_CRD, CRD, KINDS, Space, eventually, operator
 
 pytestmark = pytest.mark.slow
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 GROUPS = ["", "apps", "networking.k8s.io", "policy", "shieldwall.dev", "coordination.k8s.io"]
-PLURALS = [*KINDS, "federatedtrainings", "leases"]
+PLURALS = [*KINDS, "federatedtrainings", "privacybudgets", "leases"]
 PATIENCE = 4.0
 
 
@@ -134,7 +134,7 @@ async def test_it_waits_for_its_kind_and_for_the_api_server(own):
     async with running(space, port) as task:
         absent = "watch of federatedtrainings in lonely: not found: is its CustomResourceDefinition installed?"
         await becomes(port, lambda found: found[0] == 503 and absent in found[1])
-        await asyncio.to_thread(install_crds, own, CRD)
+        await asyncio.to_thread(install_crds, own, BUDGET_CRD, CRD)
         await becomes(port, lambda found: found == (200, "ok"))
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(own.pause)
@@ -152,7 +152,7 @@ async def test_it_waits_for_its_kind_and_for_the_api_server(own):
 async def test_a_standby_is_as_ready_as_the_leader(own):
     space = Space(own, "two")
     await asyncio.to_thread(own.request, "POST", "/api/v1/namespaces", {"metadata": {"name": "two"}})
-    await asyncio.to_thread(install_crds, own, CRD)
+    await asyncio.to_thread(install_crds, own, CRD, BUDGET_CRD)
     first, second = free_port(), free_port()
     election = {"leaderElection": {"enabled": True}}
     async with running(space, first, **election):

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from harness.apiserver import ETCD_PORT, ApiServer
 from harness.controller_manager import ControllerManager
-from ruamel.yaml import YAML
+from harness.crds import install_crds
 
-from .conftest import CRD, CRDS, TRAININGS, Space, eventually, operator, training
+from .conftest import BUDGET_CRD, CRD, Space, eventually, operator, training
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.slow
 def cluster(directory, *arguments, controllers=True):
     """An API server that a test may hurt."""
     with ApiServer(directory, arguments=arguments) as server:
-        server.request("POST", CRDS, YAML(typ="safe").load(CRD))
-        eventually(lambda: server.request("GET", f"{TRAININGS}/federatedtrainings"))
+        install_crds(server, CRD, BUDGET_CRD)
         if not controllers:
             yield server
             return

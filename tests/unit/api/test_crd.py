@@ -3,10 +3,16 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from shieldwall.control.api.crd import as_yaml, custom_resource_definition, main, resource_schema
+from shieldwall.control.api import budget_crd, crd
+from shieldwall.control.api.crd import as_yaml, custom_resource_definition, resource_schema, write
 from shieldwall.control.api.fields import PATTERN_SENTENCES
 
-COMMITTED = Path(__file__).parents[3] / "crds" / "shieldwall.dev_federatedtrainings.yaml"
+CRDS = Path(__file__).parents[3] / "crds"
+DEFINITIONS = {
+    "shieldwall.dev_federatedtrainings.yaml": (crd.MODULE, custom_resource_definition()),
+    "shieldwall.dev_privacybudgets.yaml": (budget_crd.MODULE, budget_crd.budget_definition()),
+}
+EACH = pytest.mark.parametrize("name", DEFINITIONS)
 
 # What a structural schema may hold, of all that this one uses (Kubernetes, "Specifying a structural schema").
 KEYWORDS = {
@@ -29,20 +35,32 @@ def nodes(schema, path=""):
 
 SPEC = list(nodes(resource_schema()["properties"]["spec"], "spec"))
 STATUS = list(nodes(resource_schema()["properties"]["status"], "status"))
-ALL = pytest.mark.parametrize(("path", "schema"), SPEC + STATUS, ids=[path for path, _ in SPEC + STATUS])
+BUDGET_SPEC = list(nodes(budget_crd.budget_schema()["properties"]["spec"], "pb.spec"))
+BUDGET_STATUS = list(nodes(budget_crd.budget_schema()["properties"]["status"], "pb.status"))
+NODES = SPEC + STATUS + BUDGET_SPEC + BUDGET_STATUS
+ALL = pytest.mark.parametrize(("path", "schema"), NODES, ids=[path for path, _ in NODES])
 
 
-def test_the_committed_file_is_current(tmp_path, capsys):
-    assert main(["--check", str(COMMITTED)]) == 0, "run: python -m shieldwall.control.api.crd " + COMMITTED.name
+@EACH
+def test_the_committed_file_is_current(tmp_path, capsys, name):
+    module, definition = DEFINITIONS[name]
+    committed = CRDS / name
+    assert write(module, definition, ["--check", str(committed)]) == 0, f"run: python -m {module} {committed}"
     stale = tmp_path / "crd.yaml"
-    assert main(["--check", str(stale)]) == 1
-    assert "is not current" in capsys.readouterr().err
-    assert main([str(stale)]) == 0
-    assert stale.read_text() == as_yaml() == COMMITTED.read_text()
+    assert write(module, definition, ["--check", str(stale)]) == 1
+    assert f"is not current; run: python -m {module}" in capsys.readouterr().err
+    assert write(module, definition, [str(stale)]) == 0
+    assert stale.read_text() == as_yaml(module, definition) == committed.read_text()
 
 
-def test_the_file_is_the_definition():
-    assert YAML(typ="safe").load(as_yaml()) == custom_resource_definition()
+def test_every_committed_file_is_generated():
+    assert {file.name for file in CRDS.glob("*.yaml")} == set(DEFINITIONS)
+
+
+@EACH
+def test_the_file_is_the_definition(name):
+    module, definition = DEFINITIONS[name]
+    assert YAML(typ="safe").load(as_yaml(module, definition)) == definition
 
 
 @ALL
@@ -69,7 +87,7 @@ def test_every_text_list_and_map_is_bounded(path, schema):
             assert "maxProperties" in schema
 
 
-@pytest.mark.parametrize(("path", "schema"), SPEC, ids=[path for path, _ in SPEC])
+@pytest.mark.parametrize(("path", "schema"), SPEC + BUDGET_SPEC, ids=[path for path, _ in SPEC + BUDGET_SPEC])
 def test_every_number_of_the_spec_is_bounded(path, schema):
     if schema.get("type") in {"integer", "number"}:
         assert {"minimum", "maximum"} <= set(schema), path
@@ -91,19 +109,30 @@ def test_defaults_are_those_of_the_models():
 
 
 def test_there_are_words_for_every_pattern():
-    for path, schema in SPEC:
+    for path, schema in SPEC + BUDGET_SPEC:
         if "pattern" in schema:
             assert schema["pattern"] in PATTERN_SENTENCES, path
 
 
-def test_columns_are_those_people_see():
-    version = custom_resource_definition()["spec"]["versions"][0]
-    names = [column["name"] for column in version["additionalPrinterColumns"]]
-    assert names == ["Ready", "Phase", "Round", "Clients", "Epsilon", "Score", "Age"]
-    known = {path for path, _ in STATUS}
+@pytest.mark.parametrize(
+    ("definition", "known", "columns"),
+    [
+        (custom_resource_definition(), STATUS, ["Ready", "Phase", "Round", "Clients", "Epsilon", "Score", "Age"]),
+        (
+            budget_crd.budget_definition(),
+            BUDGET_SPEC + BUDGET_STATUS,
+            ["Epsilon", "Spent", "Reserved", "Left", "Ready", "Age"],
+        ),
+    ],
+    ids=["training", "budget"],
+)
+def test_columns_are_those_people_see(definition, known, columns):
+    version = definition["spec"]["versions"][0]
+    assert [column["name"] for column in version["additionalPrinterColumns"]] == columns
+    paths = {path.removeprefix("pb.") for path, _ in known}
     for column in version["additionalPrinterColumns"]:
         path = column["jsonPath"].removeprefix(".")
-        assert path in known or path.startswith(("status.conditions[?", "metadata."))
+        assert path in paths or path.startswith(("status.conditions[?", "metadata."))
 
 
 def test_every_rule_is_shown_at_a_field_that_exists():

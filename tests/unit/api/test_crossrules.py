@@ -8,12 +8,16 @@ from hypothesis import strategies as st
 from shieldwall.control.api.crd import resource_schema
 from shieldwall.control.api.parse import parse_training
 from shieldwall.control.api.problems import InvalidTrainingError
+from shieldwall.control.api.rules import RULES
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.terms import TERMS
-from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import RESERVED_WORDS
-from shieldwall.control.api.unsupported import UNSUPPORTED
-from shieldwall.control.api.watching import WATCHING
+
+LOCAL = {"mode": "ClientLevelLocal", "epsilon": 8.0, "delta": 0.001, "clip": 1.0}
+CENTRAL = LOCAL | {"mode": "ClientLevelCentral"}
+RECORDS = {"epsilon": 1.0, "delta": 0.0001, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
+WRAPPED = {"image": "x", "clientApp": "a:b", "serverApp": "a:s"}
+ADAPTIVE = {"countNoise": 1.0}
 
 
 def messages(document):
@@ -173,8 +177,14 @@ def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregat
         ({"identity": {"certificateTTL": "721h"}}, "spec.identity.certificateTTL", "721h is outside"),
         ({"identity": {"issuer": {"secret": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
         ({"identity": {"issuer": {"certManager": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
-        ({"privacy": {"mode": "RecordLevel", "epsilon": 1.0}}, "spec.privacy", "not supported yet"),
-        ({"privacy": {"budgetRef": "patients"}}, "spec.privacy", "not supported yet"),
+        (
+            {
+                "privacy": {"mode": "ClientLevelLocal", "delta": 0.001, "clip": 1.0, "noiseMultiplier": 9.0}
+                | {"budgetRef": "patients"}
+            },
+            "spec.privacy.budgetRef",
+            "reserves all that it may spend before it starts",
+        ),
         ({"contribution": {"policy": "MinCosine"}}, "spec.contribution.minCosine", "Give minCosine"),
         ({"queries": {"enabled": True}}, "spec.queries", "not supported yet"),
         ({"clients": [{"name": n, "external": n == "b"} for n in "abcd"]}, "spec.clients", "b is one"),
@@ -197,8 +207,8 @@ def test_what_crosses_fields_is_named(document, changes, field, words):
     ],
 )
 def test_under_local_noise_nobody_may_be_banned(document, changes, field, words):
-    document["spec"] |= changes | {"privacy": {"mode": "ClientLevelLocal"}}
-    found = [(where, what) for where, what in messages(document) if "supported yet" not in what]
+    document["spec"] |= changes | {"privacy": LOCAL}
+    found = messages(document)
     assert [where for where, _ in found] == ([f"spec.{field}"] if field else [])
     assert all(words in what for _, what in found)
 
@@ -206,8 +216,73 @@ def test_under_local_noise_nobody_may_be_banned(document, changes, field, words)
 @pytest.mark.parametrize(("policy", "wrong"), [("Reject", True), ("Report", False), ("None", False), (None, False)])
 def test_under_central_noise_no_update_is_refused_by_comparison(document, policy, wrong):
     validation = {"policy": policy} if policy else {}
-    document["spec"] |= {"validation": validation, "privacy": {"mode": "ClientLevelCentral"}}
+    document["spec"] |= {"validation": validation, "privacy": CENTRAL}
     assert ("spec.validation.policy" in [where for where, _ in messages(document)]) is wrong
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"privacy": {"mode": "None", "epsilon": 1.0}}, "privacy.mode", "nothing else of privacy counts"),
+        ({"privacy": {"mode": "None", "amplification": True}}, "privacy.mode", "Leave the rest out"),
+        ({"privacy": LOCAL | {"epsilon": None}}, "privacy.epsilon", "from which epsilon follows"),
+        ({"privacy": LOCAL | {"delta": None}}, "privacy.delta", "such as 0.00001"),
+        ({"privacy": LOCAL | {"clip": None}}, "privacy.clip", "such as 1.0"),
+        ({"privacy": LOCAL | {"delta": 0.1}}, "privacy.delta", "one client in 10 away has delta = 1/10"),
+        ({"privacy": RECORDS | {"delta": 0.0072}}, "privacy.delta", "one record in 140 away has delta = 1/140"),
+        ({"privacy": RECORDS | {"steps": None}}, "privacy", "Give records"),
+        ({"privacy": LOCAL | {"records": 5}}, "privacy", "the mode is ClientLevelLocal"),
+        ({"privacy": RECORDS | {"batchSize": 141}}, "privacy.batchSize", "batchSize <= 140"),
+        ({"privacy": LOCAL | {"amplification": True}}, "privacy.amplification", "under ClientLevelLocal the server"),
+        ({"privacy": CENTRAL | {"amplification": True}}, "privacy.amplification", "fractionTrain below 1"),
+        ({"privacy": RECORDS | {"adaptiveClipping": ADAPTIVE}}, "privacy.adaptiveClipping", "mode is RecordLevel"),
+        (
+            {"privacy": CENTRAL | {"adaptiveClipping": ADAPTIVE, "noiseMultiplier": 1.0}},
+            "privacy.adaptiveClipping.countNoise",
+            "with 10 clients a round, of at most 10/10",
+        ),
+        (
+            {"privacy": CENTRAL | {"adaptiveClipping": {"countNoise": 1.1}}},
+            "privacy.adaptiveClipping.countNoise",
+            "10 clients a round allow 10/10",
+        ),
+        ({"privacy": CENTRAL | {"clip": 10_001.0}}, "privacy.clip", "Use clip <= rejectNorm"),
+        ({"privacy": CENTRAL, "aggregation": {"maxNorm": 2.0}}, "aggregation.maxNorm", "Leave maxNorm out"),
+        ({"privacy": CENTRAL, "app": WRAPPED}, "privacy.mode", "each client's metrics"),
+        (
+            {"privacy": CENTRAL, "aggregation": {"rule": "FedAvg", "insecure": True}},
+            "aggregation.rule",
+            "FedAvg weighs clients by the examples that they claim",
+        ),
+        ({"privacy": CENTRAL, "aggregation": {"rule": "Krum"}}, "aggregation.rule", "Krum may exchange its whole"),
+        ({"privacy": CENTRAL, "aggregation": {"rule": "GeometricMedian"}}, "aggregation.rule", "sensitivity is 2C"),
+        ({"privacy": CENTRAL, "aggregation": {"rule": "Bulyan"}}, "aggregation.rule", "Bulyan chooses by comparing"),
+        (
+            {"privacy": CENTRAL, "aggregation": {"preAggregation": "NearestNeighborMixing"}},
+            "aggregation.preAggregation",
+            "NearestNeighborMixing chooses by comparing",
+        ),
+        (
+            {"privacy": CENTRAL, "aggregation": {"rule": "FedMedian", "preAggregation": "Bucketing"}},
+            "aggregation.preAggregation",
+            "FedMedian has no sensitivity that is known in buckets",
+        ),
+    ],
+)
+def test_what_makes_an_epsilon_false_is_refused(document, changes, field, words):
+    document["spec"] |= changes
+    found = messages(document)
+    assert [where for where, _ in found] == [f"spec.{field}"]
+    assert words in found[0][1]
+
+
+def test_from_a_hundred_clients_on_the_mode_is_said(document):
+    document["spec"] |= {"privacy": RECORDS, "clients": [{"name": f"c{number}"} for number in range(100)]}
+    assert [where for where, _ in messages(document)] == ["spec.privacy.mode"]
+    document["spec"]["privacy"] = RECORDS | {"mode": "RecordLevel"}
+    assert messages(document) == []
+    document["spec"] |= {"privacy": RECORDS, "clients": document["spec"]["clients"][:99]}
+    assert messages(document) == []
 
 
 def test_what_is_not_said_follows_from_privacy(document):
@@ -242,6 +317,19 @@ def test_a_client_outside_the_regions_is_named(document):
         {"aggregation": {"preAggregation": "Bucketing", "byzantine": 2}},
         {"aggregation": {"preAggregation": "Bucketing", "bucketSize": 3}},
         {"privacy": {"mode": "None"}},
+        {"privacy": RECORDS},
+        {"privacy": RECORDS | {"mode": "RecordLevel"}, "aggregation": {"rule": "Krum"}, "app": WRAPPED},
+        {"privacy": RECORDS | {"budgetRef": "patients"}},
+        {"privacy": LOCAL, "aggregation": {"rule": "Bulyan"}, "app": WRAPPED},
+        {"privacy": CENTRAL},
+        {"privacy": CENTRAL, "aggregation": {"rule": "ClippedMean"}},
+        {"privacy": CENTRAL, "aggregation": {"rule": "CenteredClipping", "maxNorm": 1.0}},
+        {"privacy": CENTRAL, "aggregation": {"rule": "MultiKrum", "select": 9}},
+        {"privacy": CENTRAL, "aggregation": {"rule": "FedMedian"}},
+        {"privacy": CENTRAL, "aggregation": {"preAggregation": "Bucketing"}},
+        {"privacy": CENTRAL | {"amplification": True}, "rounds": {"count": 3, "fractionTrain": 0.5, "minReplies": 4}},
+        {"privacy": CENTRAL | {"adaptiveClipping": ADAPTIVE, "noiseMultiplier": 0.9}},
+        {"privacy": CENTRAL | {"acknowledge": ["LowSignalToNoise"]}},
         {"contribution": {"policy": "None"}},
         {"contribution": {"policy": "Innovation", "ban": {"strikes": 3, "exempt": ["a"]}}},
         {"contribution": {"policy": "MinCosine", "minCosine": -0.1, "ban": {"dryRun": True}}},
@@ -279,8 +367,15 @@ OPTIONAL = {
     "privacy": {
         "mode": st.sampled_from(["None", "RecordLevel", "ClientLevelLocal", "ClientLevelCentral"]),
         "epsilon": st.just(1.0),
-        "delta": st.just(0.1),
-        "clip": st.just(1.0),
+        "delta": st.sampled_from([0.01, 0.1, 0.5]),
+        "clip": st.sampled_from([0.5, 1.0, 20_000.0]),
+        "noiseMultiplier": st.sampled_from([0.1, 1.0]),
+        "records": st.sampled_from([1, 9, 101]),
+        "batchSize": st.sampled_from([1, 9, 101]),
+        "steps": st.just(2),
+        "amplification": st.booleans(),
+        "adaptiveClipping": st.fixed_dictionaries({"countNoise": st.sampled_from([0.1, 0.4, 1.0, 2.0])}),
+        "acknowledge": st.just(["LowSignalToNoise"]),
         "budgetRef": st.just("b"),
     },
     "validation": {"policy": st.sampled_from(["None", "Report", "Reject"]), "normZ": st.just(4.5)},
@@ -308,7 +403,10 @@ SPECS = st.fixed_dictionaries(
             {"image": st.just("x"), "clientApp": st.just("a:b")},
             optional={name: st.just("a:b") for name in ("model", "serverApp", "evaluate")},
         ),
-        "rounds": st.fixed_dictionaries({"count": st.just(1)}, optional={"minReplies": st.integers(1, 14)}),
+        "rounds": st.fixed_dictionaries(
+            {"count": st.just(1)},
+            optional={"minReplies": st.integers(1, 14), "fractionTrain": st.sampled_from([0.29, 0.5, 1.0])},
+        ),
         "clients": st.lists(
             st.fixed_dictionaries({}, optional={"region": REGIONS, "external": st.booleans()}), min_size=1, max_size=13
         ),
@@ -339,7 +437,7 @@ def test_cel_and_python_give_the_same_verdict_in_the_same_words(spec):
     parsed = FederatedTrainingSpec.model_validate_json(json.dumps(named(spec)))
     # What the API server evaluates: defaults filled in, nothing where nothing was given.
     defaulted = parsed.model_dump(mode="json", exclude_none=True)
-    for rule in THEOREMS + WATCHING + UNSUPPORTED:
+    for rule in RULES:
         validation = rule.validation(TERMS)
         verdict = evaluate(validation["rule"], defaulted)
         assert verdict is rule.holds(parsed), validation["rule"]

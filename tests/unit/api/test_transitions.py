@@ -10,6 +10,9 @@ from shieldwall.control.api.schema import properties_at
 
 MANAGED = {"image": "x", "clientApp": "a:c", "model": "a:m"}
 WRAPPED = {"image": "x", "clientApp": "a:c", "serverApp": "a:s"}
+LOCAL = {"mode": "ClientLevelLocal", "epsilon": 8.0, "delta": 0.001, "clip": 1.0}
+RECORDS = {"epsilon": 1.0, "delta": 0.0001, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
+DRAWS = RECORDS | {"budgetRef": "patients"}
 
 
 def transition_rules(schema, path=()):
@@ -43,13 +46,12 @@ def refused(document):
 
     def evaluate(before, after):
         old, new = defaulted(before), defaulted(after)
-        verdicts = {
-            ".".join(path) + rule["fieldPath"]: environment.compile(rule["rule"])
-            .eval(data={"self": at(new, path), "oldSelf": at(old, path)})
-            .value()
-            for path, rule in RULES
-        }
-        return [field for field, holds in verdicts.items() if not holds]
+
+        def holds(path, rule):
+            data = {"self": at(new, path), "oldSelf": at(old, path)}
+            return environment.compile(rule["rule"]).eval(data=data).value()
+
+        return list(dict.fromkeys(".".join(path) + rule["fieldPath"] for path, rule in RULES if not holds(path, rule)))
 
     return evaluate
 
@@ -68,6 +70,13 @@ def refused(document):
         ),
         ({"app": MANAGED}, {"app": WRAPPED}, "spec.app.serverApp"),
         ({"app": WRAPPED}, {"app": MANAGED}, "spec.app.serverApp"),
+        ({}, {"privacy": RECORDS}, "spec.privacy"),
+        ({"privacy": RECORDS}, {}, "spec.privacy"),
+        ({"privacy": RECORDS}, {"privacy": {"mode": "None"}}, "spec.privacy"),
+        ({"privacy": LOCAL}, {"privacy": LOCAL | {"mode": "ClientLevelCentral"}}, "spec.privacy"),
+        ({}, {"privacy": DRAWS}, "spec.privacy"),
+        ({"privacy": DRAWS}, {}, "spec.privacy"),
+        ({"privacy": DRAWS}, {"privacy": DRAWS | {"budgetRef": "another"}}, "spec.privacy"),
     ],
 )
 def test_what_cannot_change_is_refused_at_its_field(refused, before, after, field):
@@ -83,6 +92,10 @@ def test_what_cannot_change_is_refused_at_its_field(refused, before, after, fiel
         ({"app": MANAGED}, {"app": MANAGED | {"image": "y", "model": "b:m", "evaluate": "b:e", "config": {"a": 1}}}),
         ({"app": WRAPPED}, {"app": WRAPPED | {"serverApp": "b:s", "clientApp": "b:c"}}),
         ({}, {"suspend": True}),
+        ({}, {"privacy": {"mode": "None"}}),
+        ({"privacy": RECORDS}, {"privacy": RECORDS | {"mode": "RecordLevel", "epsilon": 2.0}}),
+        ({"privacy": LOCAL}, {"privacy": LOCAL | {"noiseMultiplier": 99.0}}),
+        ({"privacy": DRAWS}, {"privacy": DRAWS | {"epsilon": 2.0}}),
         ({}, {"rounds": {"count": 99, "timeoutSeconds": 5}}),
         ({}, {"clients": [{"name": name} for name in "abc"]}),
         ({}, {"aggregation": {"rule": "FedMedian"}, "identity": {"certificateTTL": "2h"}}),
@@ -94,7 +107,7 @@ def test_everything_else_may_change(refused, before, after):
 
 
 def test_each_rule_names_a_field_that_exists_and_says_what_to_do():
-    assert {path for path, _ in RULES} == {("spec", "storage"), ("spec", "app")}
+    assert {path for path, _ in RULES} == {("spec",), ("spec", "storage"), ("spec", "app")}
     for path, rule in RULES:
         assert rule["fieldPath"].removeprefix(".") in properties_at(resource_schema(), path)
         assert rule["message"].endswith(".")

@@ -23,6 +23,10 @@ CA = '{namespace="fed",training="digits",subject="issuer"}'
 ROOT = '{job="op",namespace="fed",training="digits",subject="root"}'
 OF = '{namespace="fed",training="digits"}'
 REPAIRED = 'shieldwall_objects_repaired_total{job="op",instance="one",kind="ConfigMap"}'
+LIMIT, SPENT, RESERVED = (
+    f'shieldwall_privacy_budget_epsilon{{job="op",instance="one",namespace="fed",budget="patients",state="{state}"}}'
+    for state in ("limit", "spent", "reserved")
+)
 ONE, TWO = '{job="op",instance="one"}', '{job="op",instance="two"}'
 LEADER_ONE, LEADER_TWO = f"shieldwall_operator_leader{ONE}", f"shieldwall_operator_leader{TWO}"
 DAY, HOUR = 86_400, 3_600
@@ -85,10 +89,16 @@ HEALTHY = {
     f"shieldwall_training_clients_wanted{OF}": still(10),
     f"shieldwall_training_min_replies{OF}": still(8),
     f"shieldwall_training_clients_banned{OF}": still(0),
+    f"shieldwall_training_epsilon_spent{OF}": turning(0.5, 0.9),
+    f"shieldwall_training_epsilon_limit{OF}": still(1),
+    f"shieldwall_training_privacy_rounds_left{OF}": still(1000),
     f"shieldwall_replies_refused_total{OF}": f"0+0.1666666x{STEPS}",
     'shieldwall_handshake_failures_total{namespace="fed",training="digits",listener="steward",cause="no-certificate"}':
         rising(2),
     REPAIRED: still(40),
+    LIMIT: still(3),
+    SPENT: still(1),
+    RESERVED: still(1.3),
 }  # fmt: skip
 
 ROUND = f"shieldwall_training_round{OF}"
@@ -106,6 +116,7 @@ NEVER = {
     f"shieldwall_training_clients_ready{OF}": None,
 }
 DROP = {f"shieldwall_training_score{OF}": turning(50, 25)}
+PRIVACY_ENDS = {f"shieldwall_training_privacy_rounds_left{OF}": still(3)}
 LEAF_ENDS = {
     f"shieldwall_certificate_renewal_timestamp_seconds{LEAF}": still(1 * HOUR),
     f"shieldwall_certificate_not_after_timestamp_seconds{LEAF}": still(5 * HOUR),
@@ -144,6 +155,16 @@ CASES = {
         "",
         {f"shieldwall_training_clients_banned{OF}": turning(0, 1)} | phases("Completed"),
     ),
+    "privacy is nearly spent": ("ShieldwallPrivacyNearlySpent", PRIVACY_ENDS),
+    "privacy is nearly spent between runs": (
+        "ShieldwallPrivacyNearlySpent",
+        PRIVACY_ENDS | phases("WaitingForClients"),
+    ),
+    "not all rounds fit, and most of privacy is left": (
+        "",
+        PRIVACY_ENDS | {f"shieldwall_training_epsilon_spent{OF}": turning(0.5, 0.79)},
+    ),
+    "privacy is spent when the training completed": ("", PRIVACY_ENDS | phases("Training", 3, "Completed")),
     "the queue stands": (
         "ShieldwallQueueStuck",
         {f"shieldwall_queue_depth{ONE}": still(3), OK: still(9), RETRY: still(0)},
@@ -244,6 +265,16 @@ CASES = {
         "ShieldwallRepliesRefused",
         {REFUSED: rising(0.1), ROUND: turning(40, 41, 3.4)},
     ),
+    "a budget is nearly spent": ("ShieldwallPrivacyBudgetNearlySpent", {SPENT: turning(1, 2.41), RESERVED: still(0)}),
+    "a budget is nearly reserved": ("ShieldwallPrivacyBudgetNearlySpent", {RESERVED: turning(1.3, 1.41)}),
+    "a budget is nearly spent, and the leader changes": (
+        "ShieldwallPrivacyBudgetNearlySpent",
+        {
+            SPENT: until(1.2, 3.9),
+            SPENT.replace("one", "two"): f"_x{int(3.9 * 60)} 1.2+0x{STEPS}",
+        },
+    ),
+    "a budget was nearly reserved": ("", {RESERVED: turning(1.9, 1.3)}),
     "handshakes fail": (
         "ShieldwallHandshakeFailures",
         {

@@ -182,7 +182,8 @@ def installed(server, render):
     status = {
         "phase": "Training",
         "message": "told",
-        "summary": {"round": "7/30", "clients": "2/3"},
+        "summary": {"round": "7/30", "clients": "2/3", "epsilon": "0.9/1"},
+        "privacy": {"delta": 1e-05, "roundsLeft": 3, "noiseMultiplier": 20.44},
         "conditions": [{"type": name, "message": f"{name} told", **condition} for name in ("Stalled", "Certificates")],
         "clients": {
             "worst": [
@@ -193,6 +194,19 @@ def installed(server, render):
         "security": {"score": 25, "checks": [{"name": "Rule", "state": "failed", "points": 0, "message": "told"}]},
     }
     server.request("PATCH", f"{path}/seen/status", {"status": status}, patch="merge")
+    budget = {
+        "apiVersion": body["apiVersion"],
+        "kind": "PrivacyBudget",
+        "metadata": {"name": "patients"},
+        "spec": {"epsilon": 3, "delta": 0.1, "unit": "Record", "data": ["a"], "period": {"name": "spring"}},
+    }
+    budgets = path.replace("federatedtrainings", "privacybudgets")
+    server.request("POST", budgets, budget)
+    nothing = {"epsilon": 0.5, "delta": 0}
+    share = {"name": "told", "uid": "u", "state": "Settling", "reserved": nothing, "spent": nothing}
+    sums = dict.fromkeys(("spent", "reserved", "remaining"), nothing)
+    change = {"status": sums | {"trainings": [share]}}
+    server.request("PATCH", f"{budgets}/patients/status", change, patch="merge")
     event = {
         "metadata": {"name": "seen.1"},
         "eventTime": "2026-01-01T00:00:00.000000Z",
@@ -232,6 +246,8 @@ def test_the_first_command_of_a_runbook_shows_what_it_is_for(installed, alert):
         row = answer.stdout.splitlines()[1]
         empty = {"AGE"} & set(asked)
         assert row.count("<none>") <= len(empty), "a column finds nothing"
+    elif "get privacybudgets" in COMMANDS[alert]:
+        assert answer.stdout.splitlines()[1].split() == ["fed-b", "patients", "3", "0.5", "0.5", "0.5", "told"]
     elif "get events" in COMMANDS[alert]:
         (row,) = [line for line in answer.stdout.splitlines() if "DriftRepaired" in line]
         assert "federatedtraining/seen" in row

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from shieldwall.control.cluster.kinds import OWNED
+from shieldwall.control.cluster.kinds import OURS, OWNED
 from shieldwall.control.config import OperatorConfig
 
 pytestmark = pytest.mark.slow
@@ -147,9 +147,9 @@ def test_rights_of_the_whole_cluster(render):
         assert {verb for group, plural, verb, _ in granted if (group, plural) == (kind.group, kind.plural)} == BASIC
     others = {right for right in granted if (right[0], right[1]) not in {(kind.group, kind.plural) for kind in OWNED}}
     assert others == {
-        ("shieldwall.dev", "federatedtrainings", "list", ""),
-        ("shieldwall.dev", "federatedtrainings", "watch", ""),
+        *(("shieldwall.dev", kind.plural, verb, "") for kind in OURS for verb in ("get", "list", "watch")),
         ("shieldwall.dev", "federatedtrainings/status", "patch", ""),
+        ("shieldwall.dev", "privacybudgets/status", "update", ""),
         ("shieldwall.dev", "federatedtrainings/finalizers", "update", ""),
         ("", "persistentvolumeclaims", "get", ""),
         ("", "pods", "list", ""),
@@ -210,7 +210,21 @@ def test_people_may_not_write_status(render):
     written = {
         resource for role in roles for _, resource, verb, _ in rights(role) if verb not in {"get", "list", "watch"}
     }
-    assert written == {"federatedtrainings"}
+    assert written == {"federatedtrainings", "privacybudgets"}
+
+
+def test_who_may_run_trainings_may_not_change_what_they_may_spend(render):
+    aggregated = {
+        role["metadata"]["name"].rpartition("-shieldwall-")[2]: (
+            {label.rpartition("-to-")[2] for label in role["metadata"]["labels"] if "aggregate-to-" in label},
+            {resource for _, resource, *_ in rights(role)},
+        )
+        for role in render().all("ClusterRole")
+        if role["metadata"]["name"].endswith(("-edit", "-view"))
+    }
+    assert aggregated["budget-edit"] == ({"admin"}, {"privacybudgets"})
+    assert aggregated["edit"] == ({"admin", "edit"}, {"federatedtrainings"})
+    assert "privacybudgets" in aggregated["view"][1]
 
 
 def test_two_replicas_have_a_budget_and_one_has_none(render):
@@ -239,12 +253,14 @@ def test_the_network_policy_closes_all_but_what_is_needed(render):
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_the_definition_is_the_projects(render, keep):
-    (made,) = render({"crds": {"enabled": True, "keep": keep}}).all("CustomResourceDefinition")
-    metadata = made["metadata"]
-    assert (metadata.get("annotations", {}).get("helm.sh/resource-policy") == "keep") is keep
-    committed = YAML(typ="safe").load(CI.parents[2] / "crds" / "shieldwall.dev_federatedtrainings.yaml")
-    assert made["spec"] == committed["spec"]
+def test_the_definitions_are_the_projects(render, keep):
+    made = render({"crds": {"enabled": True, "keep": keep}}).all("CustomResourceDefinition")
+    for each in made:
+        metadata = each["metadata"]
+        assert (metadata.get("annotations", {}).get("helm.sh/resource-policy") == "keep") is keep
+    files = (CI.parents[2] / "crds").glob("*.yaml")
+    committed = {each["metadata"]["name"]: each["spec"] for each in (YAML(typ="safe").load(file) for file in files)}
+    assert {each["metadata"]["name"]: each["spec"] for each in made} == committed
     assert not render({"crds": {"enabled": False}}).all("CustomResourceDefinition")
 
 

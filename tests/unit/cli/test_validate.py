@@ -38,6 +38,31 @@ def test_every_problem_is_named_by_its_field(document, write):
     assert {problem["field"] for problem in found["problems"]} >= {"spec.bogus", "spec.clients[1].name"}
 
 
+def a_budget(**spec):
+    given = {"epsilon": 3.0, "delta": 1e-5, "unit": "Record", "data": ["berlin"], "period": {"name": "spring"}}
+    return {
+        "apiVersion": "shieldwall.dev/v1alpha1",
+        "kind": "PrivacyBudget",
+        "metadata": {"name": "patients-2026"},
+        "spec": given | spec,
+    }
+
+
+def test_a_budget_is_read_as_one(write):
+    path = write(a_budget())
+    done = validate(path)
+    assert done.exit_code == 0
+    assert done.stdout == f"{path}: valid · patients-2026 · ε = 3, δ = 1e-05 by record · 1 client · period spring\n"
+    path = write(a_budget(epsilon=0, unit="record", data=["berlin", "berlin"], periods=1))
+    found = json.loads(validate(path, "-o", "json").stdout)
+    assert {problem["field"]: problem["message"] for problem in found["problems"]} == {
+        "spec.data": "Names must differ; berlin stands there twice.",
+        "spec.epsilon": "Must be greater than 0.0; 0 is not allowed.",
+        "spec.periods": "There is no such field. Did you mean period?",
+        "spec.unit": "Must be one of Record, Client; 'record' is not allowed. Did you mean Record?",
+    }
+
+
 def test_krum_outside_its_theorem_is_refused_by_name(document, write):
     document["spec"]["aggregation"] = {"rule": "Krum", "byzantine": 2}
     done = validate(write(document))

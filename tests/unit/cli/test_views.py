@@ -9,6 +9,7 @@ from shieldwall.cli.views import lines
 from shieldwall.cli.views.live import LiveView
 from shieldwall.cli.views.plain import PlainView, closing
 from shieldwall.cli.views.series import LiveSeries, PlainSeries
+from shieldwall.contract.privacy import PrivacyRecord
 from shieldwall.contract.records import ClientStatus, Fate, Outcome, Phase
 from shieldwall.local import events
 from shieldwall.local.outcome import End, ModelFacts
@@ -185,3 +186,24 @@ def test_columns_are_wrapped_and_long_names_have_a_line_of_their_own():
 
 def test_printable():
     assert printable("a\nb\x1b\u202ec é 漢") == "a b\\x1b\\u202ec é 漢"
+
+
+def test_both_views_tell_what_was_spent_of_privacy(make, story):
+    spent = PrivacyRecord(epsilon=0.314, rounds_left=4, releases=1)
+    record = make.record(1, make.reply("berlin"), metrics={"accuracy": 0.5}, privacy=spent)
+    plain, live = screen(), screen(terminal=True)
+    PlainView(plain).show(events.RoundClosed(record=record))
+    with LiveView(live) as view:
+        for event in (story[0], events.RoundClosed(record=record)):
+            view.show(event)
+
+    assert "accuracy 0.50 · ε 0.31 · 1 of 1 admitted" in plain.file.getvalue()
+    assert "accuracy 0.50 · ε 0.31 · 1 of 1 admitted" in live.file.getvalue()
+    assert "ε 0.31 spent" in closing(make.outcome(record))[0]
+
+
+def test_a_run_that_ended_for_its_privacy_budget_says_so(make):
+    message = "The privacy budget is spent: epsilon = 0.9 of 1, and round 3 would make it 1.1."
+
+    assert message in closing(make.outcome(message=message))
+    assert message not in closing(make.outcome(message="All 3 rounds are released."))

@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from shieldwall.control import handlers
-from shieldwall.control.cluster.kinds import CONFIG_MAP, OWNED, TRAINING
+from shieldwall.control.cluster.kinds import BUDGET, CONFIG_MAP, OURS, OWNED, TRAINING
 from shieldwall.control.cluster.store import Store
 from shieldwall.control.workqueue import WorkQueue
 
@@ -20,7 +20,8 @@ class Watch:
 
     def __init__(self):
         self.store, self.queue = Store(), WorkQueue(lambda: 0.5, coalesce=0)
-        registry = handlers.registry_of(None, self.store, self.queue)
+        self.budgets = WorkQueue(lambda: 0.5, coalesce=0)
+        registry = handlers.registry_of(None, self.store, self.queue, self.budgets)
         self._handlers = {
             str(each.selector.any_name or each.selector.plural): each for each in registry._watching._handlers
         }
@@ -29,12 +30,12 @@ class Watch:
         await self._handlers[kind.plural].fn(type=type_, body=body)
         return await self.taken()
 
-    async def taken(self):
-        keys = set()
+    async def taken(self, queue=None):
+        queue, keys = queue or self.queue, set()
         await asyncio.sleep(0.001)  # what is asked for soon
-        while len(self.queue):
-            key = await self.queue.get()
-            self.queue.done(key)
+        while len(queue):
+            key = await queue.get()
+            queue.done(key)
             keys.add(key)
         return keys
 
@@ -49,7 +50,7 @@ def watch():
 
 
 def test_every_kind_is_watched_and_owned_ones_by_their_label(watch):
-    assert set(watch._handlers) == {kind.plural for kind in (*OWNED, TRAINING)}
+    assert set(watch._handlers) == {kind.plural for kind in (*OWNED, *OURS)}
     settings = handlers.settings_of()
     assert {settings.watching.label_selectors[kind.group, kind.version, kind.plural] for kind in OWNED} == {
         TRAINING_LABEL
@@ -105,7 +106,7 @@ async def test_a_watch_that_begins_anew_makes_the_store_doubtful_but_not_its_fir
 
 async def test_a_burst_of_events_of_owned_objects_is_looked_at_once_and_a_training_at_once(watch):
     watch.queue = queue = WorkQueue(lambda: 0.5, coalesce=0.05)
-    registry = handlers.registry_of(None, watch.store, queue)
+    registry = handlers.registry_of(None, watch.store, queue, watch.budgets)
     fns = {str(each.selector.any_name or each.selector.plural): each.fn for each in registry._watching._handlers}
     for version in range(5, 10):
         await fns[CONFIG_MAP.plural](type="MODIFIED", body=policy(version))
@@ -114,6 +115,25 @@ async def test_a_burst_of_events_of_owned_objects_is_looked_at_once_and_a_traini
     assert await watch.taken() == {KEY}
     await fns[TRAINING.plural](type="MODIFIED", body=body_of(TRAINING, "digits", 20, training=None))
     assert len(queue) == 1
+
+
+def drawing(name, version, budget="patients"):
+    return body_of(TRAINING, name, version, training=None, spec={"privacy": {"budgetRef": budget}})
+
+
+async def test_a_budget_and_the_trainings_that_draw_on_it_wake_each_other(watch):
+    await watch.send("ADDED", TRAINING, drawing("digits", 5))
+    assert await watch.taken(watch.budgets) == {("fed", "patients")}
+    await watch.send("ADDED", TRAINING, drawing("faces", 6, "others"))
+    await watch.send("ADDED", TRAINING, body_of(TRAINING, "plain", 7, training=None))
+    assert await watch.taken(watch.budgets) == {("fed", "others")}
+    assert await watch.send("ADDED", BUDGET, body_of(BUDGET, "patients", 8, training=None)) == {KEY}
+    assert await watch.taken(watch.budgets) == {("fed", "patients")}
+    assert watch.store.budgets.get(("fed", "patients"))["kind"] == "PrivacyBudget"
+    assert await watch.send("DELETED", TRAINING, drawing("digits", 9)) == {KEY}
+    assert await watch.taken(watch.budgets) == {("fed", "patients")}, "its share is settled now"
+    await watch.send("DELETED", BUDGET, body_of(BUDGET, "patients", 10, training=None))
+    assert watch.store.budgets.get(("fed", "patients")) is None
 
 
 def test_kopf_keeps_and_computes_nothing_of_an_object():

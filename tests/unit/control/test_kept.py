@@ -245,7 +245,7 @@ async def test_by_a_spec_that_todays_rules_would_refuse_the_wall_is_kept_up_and_
     cluster, clock, monkeypatch
 ):
     with monkeypatch.context() as earlier:
-        earlier.setattr(parse, "THEOREMS", ())
+        earlier.setattr(parse, "RULES", ())
         body = training_body()
         body["spec"]["rounds"]["minReplies"] = 99
         cluster.put(body)

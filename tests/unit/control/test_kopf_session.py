@@ -97,7 +97,7 @@ async def test_a_watch_of_kopf_that_is_refused_is_counted_for_each_try(cluster, 
     counted = []
     async with cluster.serving() as connection:
         login = KopfLogin(connection, (TRAINING, *OWNED), ("fed",), counted.append)
-        registry = handlers.registry_of(login, Store(), WorkQueue(lambda: 0.5))
+        registry = handlers.registry_of(login, Store(), WorkQueue(lambda: 0.5), WorkQueue(lambda: 0.5))
         operator = kopf.operator(
             registry=registry,
             settings=handlers.settings_of(),

@@ -3,7 +3,7 @@
 import pytest
 
 from shieldwall.control.cluster.errors import ApiError
-from shieldwall.control.cluster.kinds import CONFIG_MAP, NETWORK_POLICY, OWNED, SECRET, TRAINING
+from shieldwall.control.cluster.kinds import BUDGET, CONFIG_MAP, NETWORK_POLICY, OWNED, SECRET, TRAINING
 from shieldwall.control.cluster.listing import Lister
 from shieldwall.control.cluster.store import Store
 from shieldwall.control.status.sight import Requirement
@@ -81,8 +81,26 @@ async def test_trainings_come_last_and_only_owned_objects_are_chosen_by_label():
     api = Pages()
     await Lister(api, Store(), ()).everything()
     asked = {kind: selector for kind, _, selector in api.asked}
-    assert [kind for kind, *_ in api.asked] == [kind.kind for kind in (*OWNED, TRAINING)]
-    assert {kind for kind, selector in asked.items() if selector != TRAINING_LABEL} == {"NetworkPolicy", TRAINING.kind}
+    assert [kind for kind, *_ in api.asked] == [kind.kind for kind in (*OWNED, BUDGET, TRAINING)]
+    chosen = {kind for kind, selector in asked.items() if selector == TRAINING_LABEL}
+    assert chosen == {kind.kind for kind in OWNED} - {"NetworkPolicy"}
+
+
+async def test_a_cluster_without_budgets_has_none_and_its_trainings_are_listed():
+    store = Store()
+    missing, broken = ApiError(404, "NotFound", "no such kind"), ApiError(500, "InternalError", "etcd")
+    api = Pages(PrivacyBudget=[[missing], [broken]], FederatedTraining=[[page("digits", version=9, kind=TRAINING)]])
+    assert await Lister(api, store, ()).everything() == {KEY}
+    with pytest.raises(ApiError, match="etcd"):
+        await Lister(api, store, ()).everything()
+
+
+async def test_a_budget_that_a_list_has_missed_has_gone():
+    store = Store()
+    store.budgets.put(body_of(BUDGET, "patients", 5, training=None))
+    await Lister(Pages(PrivacyBudget=[[page("others", version=9, kind=BUDGET)]]), store, ()).everything()
+    assert store.budgets.keys() == {("fed", "others")}
+    assert store.budgets.get(("fed", "others"))["kind"] == "PrivacyBudget", "items of a list come without"
 
 
 async def test_of_several_namespaces_the_oldest_list_counts():

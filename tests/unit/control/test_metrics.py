@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shieldwall import __version__
 from shieldwall.contract.records import ClientStatus, Phase, StewardStatus
+from shieldwall.control.api.status import PrivacyStatus
 from shieldwall.control.cluster.api import Request
 from shieldwall.control.metrics.phases import PHASES
 from shieldwall.control.status.summarise import summarise
@@ -30,7 +31,8 @@ OF_TRAINING = {
     "shieldwall_training_clients_wanted", "shieldwall_training_min_replies", "shieldwall_training_clients_banned",
     "shieldwall_replies_refused_total", "shieldwall_handshake_failures_total",
     "shieldwall_certificate_not_after_timestamp_seconds", "shieldwall_certificate_renewal_timestamp_seconds",
-    "shieldwall_crl_next_update_timestamp_seconds",
+    "shieldwall_crl_next_update_timestamp_seconds", "shieldwall_training_epsilon_spent",
+    "shieldwall_training_epsilon_limit", "shieldwall_training_privacy_rounds_left",
 }  # fmt: skip
 STATUS = StewardStatus(
     phase=Phase.TRAINING,
@@ -80,7 +82,8 @@ async def parts(cluster):
         await parts.reconciler.reconcile(KEY)
         seen = parts.metrics._trainings.seen[KEY]
         told = dataclasses.replace(seen.sight, steward=StewardSight(NOW, STATUS, None, "ab"))
-        scored = seen.status.model_copy(update={"round": 1})
+        privacy = PrivacyStatus(mode="RecordLevel", epsilon=1.0, epsilonSpent=0.25, roundsLeft=12)
+        scored = seen.status.model_copy(update={"round": 1, "privacy": privacy})
         parts.metrics.saw(KEY, told, scored)
         yield parts
 
@@ -100,7 +103,7 @@ async def test_alerts_name_nothing_that_is_not_there(parts, request):
     alerts = request.config.rootpath / "charts" / "shieldwall" / "files" / "alerts.yaml"
     named = set(re.findall(r"shieldwall_[a-z_]+", alerts.read_text()))
     assert len(named) > 10
-    assert named <= OF_OPERATOR | OF_TRAINING | {"shieldwall_trainings"}
+    assert named <= OF_OPERATOR | OF_TRAINING | {"shieldwall_trainings", "shieldwall_privacy_budget_epsilon"}
 
 
 async def test_what_they_say(parts):
@@ -111,6 +114,9 @@ async def test_what_they_say(parts):
     assert value(metrics, "shieldwall_training_clients_wanted") == 1
     assert value(metrics, "shieldwall_training_clients_banned") == 1
     assert value(metrics, "shieldwall_replies_refused_total") == 2
+    assert value(metrics, "shieldwall_training_epsilon_spent") == 0.25
+    assert value(metrics, "shieldwall_training_epsilon_limit") == 1
+    assert value(metrics, "shieldwall_training_privacy_rounds_left") == 12
     assert value(metrics, "shieldwall_handshake_failures_total", listener="fleet", cause="no-certificate") == 4
     assert value(metrics, "shieldwall_training_stalled") == 0
     assert value(metrics, "shieldwall_trainings", phase="Starting") == 1

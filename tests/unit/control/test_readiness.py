@@ -8,14 +8,14 @@ import pytest
 from aiohttp import web
 
 from shieldwall.control.cluster.api import Request
-from shieldwall.control.cluster.kinds import OWNED, TRAINING
+from shieldwall.control.cluster.kinds import OURS, OWNED
 from shieldwall.control.metrics import Metrics
 from shieldwall.control.readiness import Readiness, attend, until_served
 from shieldwall.control.web import pages
 
 from .conftest import failure, replica, simulate
 
-KINDS = (TRAINING, *OWNED)
+KINDS = (*OURS, *OWNED)
 LEASE = Request("get", "Lease", "200")
 
 
@@ -83,9 +83,9 @@ def test_without_any_right_the_first_few_are_named():
         world.hear(Request("list", kind.kind, "403"))
     assert world.missing == (
         "watch of federatedtrainings: forbidden",
+        "watch of privacybudgets: forbidden",
         "watch of serviceaccounts: forbidden",
-        "watch of networkpolicies: forbidden",
-        "and 6 more",
+        "and 7 more",
     )
 
 
@@ -250,15 +250,16 @@ def test_where_somebody_asks_nobody_else_does():
     simulate(main)
 
 
-async def test_watches_begin_when_there_is_something_to_watch(cluster, api, caplog):
-    group = f"/apis/{TRAINING.api_version}"
-    cluster.faults[f"GET {group}"] = [failure(404), failure(404), failure(403), _Resources([]), _Resources([TRAINING])]
-    await until_served(api, pause=0.001)
+@pytest.mark.parametrize("kind", OURS, ids=lambda kind: kind.kind)
+async def test_watches_begin_when_there_is_something_to_watch(cluster, api, caplog, kind):
+    group = f"/apis/{kind.api_version}"
+    others = [each for each in OURS if each is not kind]
+    cluster.faults[f"GET {group}"] = [failure(404), failure(404), failure(403), _Resources(others), _Resources(OURS)]
+    await until_served(api, kind, pause=0.001)
     assert cluster.requests == [f"GET {group}"] * 5
-    assert [record.getMessage()[:60] for record in caplog.records] == [
-        "waiting for the API server: there is no kind FederatedTraini",
+    assert [record.getMessage() for record in caplog.records] == [
+        f"there is no kind {kind.kind} of {kind.api_version}; install its CustomResourceDefinition",
         "waiting for the API server: 403 Failure: a 403",
-        "waiting for the API server: there is no kind FederatedTraini",
     ]
 
 

@@ -152,9 +152,11 @@ async def test_records_are_asked_for_when_there_are_more_and_never_again(make, w
     seen, _ = watch()
     await seen.get()
     listening.tells(make.status(records=2, round=1), make.record(1), repeated)
-    assert (await until(seen, lambda sight: sight.status.records == 2)).last_round == make.record(1)
+    second = await until(seen, lambda sight: sight.status.records == 2)
+    assert (second.last_round, second.newest) == (make.record(1), repeated)
     listening.tells(make.status(records=3, round=2), make.record(1), repeated, make.record(2))
-    assert (await until(seen, lambda sight: sight.status.records == 3)).last_round == make.record(2)
+    third = await until(seen, lambda sight: sight.status.records == 3)
+    assert third.last_round == third.newest == make.record(2)
     asked = [each for each in listening.asked if "after" in each]
     assert [each[-1] for each in asked] == ["0", "1", "2"]
 
@@ -163,7 +165,8 @@ async def test_the_last_released_round_is_found_below_repeated_ones(make, watch,
     repeats = [make.record(2, Outcome.REPEATED) for _ in range(3)]
     listening.tells(make.status(records=4, round=1), make.record(1), *repeats)
     seen, _ = watch()
-    assert (await seen.get()).last_round == make.record(1)
+    sight = await seen.get()
+    assert (sight.last_round, sight.newest) == (make.record(1), repeats[-1])
     assert [each[-1] for each in listening.asked if "after" in each] == ["3", "0"]
 
 
@@ -183,6 +186,7 @@ async def test_records_that_are_too_large_are_done_without(make, watch, listenin
     seen, _ = watch()
     sight = await until(seen, lambda sight: sight.without_certificate is not Probe.UNKNOWN)
     assert (sight.status.round, sight.last_round, sight.reachable) == (1, None, True)
+    assert sight.newest == repeats[-1]
     assert [each[-2:] for each in listening.asked if "after" in each] == ["20", "12", "=0"]
 
 
@@ -191,7 +195,8 @@ async def test_a_new_volume_forgets_the_last_round(make, watch, listening):
     seen, _ = watch()
     await seen.get()
     listening.tells(make.status(records=0))
-    assert (await until(seen, lambda sight: sight.status.records == 0)).last_round is None
+    sight = await until(seen, lambda sight: sight.status.records == 0)
+    assert (sight.last_round, sight.newest) == (None, None)
 
 
 async def test_a_steward_that_goes_is_reported_once_logged_once_and_found_again(make, site, watch, monkeypatch, caplog):

@@ -9,6 +9,7 @@ from shieldwall.contract.policy import Rule
 from shieldwall.control.api.parse import parse_training
 
 NAMES = ["digits", "quickstart"]
+FILES = ["digits/training.yaml", "digits/training-private.yaml", "quickstart/training.yaml"]
 
 
 @pytest.fixture(params=NAMES)
@@ -26,7 +27,9 @@ def flower(examples_directory, name):
     return tomllib.loads((examples_directory / name / "pyproject.toml").read_text())["tool"]["flwr"]["app"]
 
 
-def test_the_training_names_what_the_app_has(example, spec):
+@pytest.mark.parametrize("file", FILES)
+def test_the_training_names_what_the_app_has(example, examples_directory, file):
+    spec = parse_training(YAML(typ="safe").load(examples_directory / file)).spec
     for reference in (spec.app.client_app, spec.app.server_app, spec.app.model, spec.app.evaluate):
         if reference is not None:
             module, _, attribute = reference.partition(":")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message
@@ -19,6 +22,7 @@ from shieldwall.contract.policy import (
 from shieldwall.contract.privacy import PRIVACY_KEY, AdaptiveClippingPolicy, PrivacyMode, PrivacyPolicy
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.runtime.checkpoint import CheckpointStore
+from shieldwall.runtime.federation import conclusion, managed
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.managed import train
 from shieldwall.runtime.federation.strategies import UnsafeStrategyError
@@ -124,17 +128,12 @@ def test_two_runs_of_one_policy_differ(world, tmp_path):
     for place in ("one", "other"):
         store = CheckpointStore(tmp_path / place)
         engine = world.engine(privacy=central(), aggregation=MEAN, rounds=rounds(1))
-        from dataclasses import replace
-        from os import urandom
-
-        train(replace(engine, random=urandom), store, ManagedApp(lambda _: BASE, None, {}))
+        train(replace(engine, random=os.urandom), store, ManagedApp(lambda _: BASE, None, {}))
         found.append(store.latest().model.arrays["w"])
     assert (found[0] != found[1]).all()
 
 
 def test_buckets_are_not_drawn_from_what_clients_sent(world, tmp_path, monkeypatch):
-    from shieldwall.runtime.federation import conclusion
-
     seeds, aggregate = [], conclusion.aggregate
     monkeypatch.setattr(
         conclusion, "aggregate", lambda u, p, seed, *more: seeds.append(seed) or aggregate(u, p, seed, *more)
@@ -284,9 +283,13 @@ def test_the_ledger_spans_runs_on_one_volume(world, tmp_path):
         run(world, CheckpointStore(tmp_path / "m"), central(epsilon=target), number=3)
 
 
-def test_a_release_that_would_pass_the_target_is_not_made(world, store):
+def test_a_release_that_would_pass_the_target_is_not_made(world, store, monkeypatch):
     """Who was denied after the draw makes the sample a larger share of the rest."""
     world.steward.denied = ("client-0", "client-1")
+    drawn = {"client-2", "client-3"}
+    monkeypatch.setattr(
+        managed, "sample", lambda online, *_: {node: name for node, name in online.items() if name in drawn}
+    )
     few = rounds(1, fraction_train=0.4, min_replies=1)
     enough = epsilon_of({Release(2.0, FixedSize(5, 2)): 1}, DELTA)
     with pytest.raises(BudgetSpentError):

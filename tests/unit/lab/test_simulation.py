@@ -26,7 +26,7 @@ def bands(*pairs):
     return tuple(Band(LabAttack(kind), count) for kind, count in pairs)
 
 
-DEFAULT = "NearestNeighborMixing + FedTrimmedAvg"
+DEFAULT = "NNM + FedTrimmedAvg"
 FLIP = bands(("sign-flip", 2))
 BACKDOOR = bands(("model-replacement", 2))
 

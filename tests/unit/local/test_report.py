@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shieldwall.contract.privacy import BUDGET_SPENT, PrivacyRecord
 from shieldwall.contract.records import ClientStatus, Denial, Fate, Flag, Held, Outcome
 from shieldwall.local.outcome import CertificateFacts, ContainerFacts, End, ModelFacts
 from shieldwall.local.report import write_report
@@ -77,6 +78,38 @@ def test_the_report_tells_who_was_banned_and_why(make, tmp_path):
         make.record(1, make.reply("berlin")), status=make.status(clients=(ClientStatus(name="berlin"),))
     )
     assert contributions(unwatched) == []
+
+
+def private(epsilon, left, signal=0.73):
+    return PrivacyRecord(epsilon=epsilon, rounds_left=left, releases=1, signal_to_noise=signal)
+
+
+def test_the_report_tells_what_was_spent_of_privacy(make, tmp_path):
+    first = make.record(1, make.reply("berlin"), privacy=private(0.27, 3))
+    second = make.record(2, make.reply("berlin"), privacy=private(0.394, 2, None))
+    run = make.outcome(first, second)
+
+    assert "What was released spent ε = 0.39." in run_summary(run)
+    files = write_report((run,), tmp_path / "report.html")
+    text = " ".join(" ".join(read(files.html).text).split())
+    assert "1 1 0.27 3 0.73 2 1 0.39 2 –" in text
+    assert json.loads(files.json.read_text())["runs"][0]["epsilon"] == 0.394
+
+
+def test_the_report_says_that_the_budget_ended_the_training(make):
+    message = (
+        f"The{BUDGET_SPENT[3:]}: epsilon = 0.9 of 1, and round 3 would make it 1.1; the training ends after round 2."
+    )
+    run = make.outcome(make.record(1, privacy=private(0.9, 0)), message=message)
+
+    assert f"spent ε = 0.90. {message}" in run_summary(run)
+
+
+def test_without_privacy_the_report_says_nothing_of_it(make, tmp_path):
+    run = make.outcome(make.record(1, make.reply("berlin")))
+
+    assert (run.epsilon, "ε" in run_summary(run)) == (None, False)
+    assert "ε" not in " ".join(read(write_report((run,), tmp_path / "report.html").html).text)
 
 
 def test_what_strangers_write_is_shown_and_never_run(make, tmp_path):

@@ -42,6 +42,7 @@ RICH = {
     },
     "aggregatorTemplate": {"resources": {"limits": {"memory": "16Gi"}}, "nodeSelector": {"pool": "big"}},
     "aggregation": {"rule": "MultiKrum", "byzantine": 0, "select": 2, "maxNorm": 1.5},
+    "privacy": {"epsilon": 8.0, "delta": 1e-05, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 4},
     "identity": {"certificateTTL": "1h30m"},
     "storage": {"server": "2048Mi", "model": "50Gi", "storageClassName": "fast", "modelDeletionPolicy": "Delete"},
 }

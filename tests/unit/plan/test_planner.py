@@ -8,6 +8,7 @@ from shieldwall.contract.identity import Federation
 from shieldwall.control.cluster.wanted import MANIFEST_HASH, wanted_of
 from shieldwall.control.plan import PlanSettings, build_plan
 from shieldwall.control.plan.orders import Trust
+from shieldwall.control.plan.outline import outline_of
 from shieldwall.control.planner import Planner
 
 from .conftest import NOW, Shell, make_training
@@ -24,8 +25,7 @@ def test_nothing_is_built_anew_while_nothing_changes(complete):
     planner = Planner(SETTINGS)
     first = planner.plan_for(make_training(), complete, NOW)
     again = planner.plan_for(make_training(), dataclasses.replace(complete, leaves=dict(complete.leaves)), NOW)
-    assert first.plan.objects
-    assert again.plan.objects is first.plan.objects
+    assert first.wanted
     assert again.wanted is first.wanted
 
 
@@ -44,9 +44,11 @@ def test_every_change_of_what_exists_is_in_the_plan(complete, change):
     planner.plan_for(training, complete, NOW)
     changed = change(complete)
     planned, fresh = planner.plan_for(training, changed, NOW), build_plan(training, changed, SETTINGS, NOW)
-    assert planned.plan == fresh
+    assert planned.plan == dataclasses.replace(fresh, objects=())
+    assert planned.outline == outline_of("digits", fresh.objects)
     assert planned.wanted == tuple(wanted_of(obj) for obj in fresh.objects)
-    assert planner.plan_for(training, complete, NOW).plan == build_plan(training, complete, SETTINGS, NOW)
+    again = planner.plan_for(training, complete, NOW)
+    assert again.wanted == tuple(wanted_of(obj) for obj in build_plan(training, complete, SETTINGS, NOW).objects)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,9 @@ def test_every_change_of_what_exists_is_in_the_plan(complete, change):
 def test_every_change_of_the_training_is_in_the_plan(complete, training):
     planner = Planner(SETTINGS)
     planner.plan_for(make_training(), complete, NOW)
-    assert planner.plan_for(training, complete, NOW).plan == build_plan(training, complete, SETTINGS, NOW)
+    planned, fresh = planner.plan_for(training, complete, NOW), build_plan(training, complete, SETTINGS, NOW)
+    assert planned.plan == dataclasses.replace(fresh, objects=())
+    assert planned.wanted == tuple(wanted_of(obj) for obj in fresh.objects)
 
 
 def test_orders_are_those_of_now_although_objects_are_kept(complete):
@@ -89,4 +93,4 @@ def test_an_object_is_stamped_with_a_hash_of_itself(complete):
     ]
     assert policies[0] == policies[1]
     assert policies[0].digest != policies[2].digest
-    assert policies[0].body["metadata"]["annotations"][MANIFEST_HASH] == policies[0].digest
+    assert policies[0].body()["metadata"]["annotations"][MANIFEST_HASH] == policies[0].digest

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from shieldwall.runtime.privacy import dp_sgd
 from shieldwall.runtime.privacy.dp_sgd import DpSgd, DpSgdError, NoSessionError, TooFewRecordsError
+from shieldwall.runtime.privacy.opacus import OpacusMissingError, make_private
 
 ROWS = arrays(np.float64, (5, 3), elements=st.floats(-1e6, 1e6))
 
@@ -191,3 +193,19 @@ def test_two_trainings_draw_different_batches_and_noise():
     first, second = (DpSgd(1.0, 1.0, 20, 100, 5) for _ in range(2))
 
     assert [batch.tolist() for batch in first.batches(100)] != [batch.tolist() for batch in second.batches(100)]
+
+
+def test_without_opacus_a_pytorch_app_is_told_what_it_needs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(OpacusMissingError, match="torch and opacus"):
+        make_private(None, None, None)
+
+
+def test_a_step_that_another_library_made_is_counted_once():
+    private = quiet()
+    next(private.batches(100))
+    private.take()
+
+    assert private.taken == 1
+    with pytest.raises(DpSgdError, match="draw a batch"):
+        private.take()

@@ -30,6 +30,8 @@ from shieldwall.pki.pem import certificates_to_pem
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.privacy.ledger import epsilon_spent
 
+pytestmark = pytest.mark.slow
+
 KILLS = 50
 DELTA = 1e-5
 CENTRAL, LOCAL = PrivacyMode.CLIENT_LEVEL_CENTRAL, PrivacyMode.CLIENT_LEVEL_LOCAL
@@ -105,6 +107,7 @@ def check_local(store, pushed, _):
     assert all(len(spend.clients) == 3 for spend in store.spends)
 
 
+@pytest.mark.timeout(600)  # fifty processes, each of which syncs a volume
 @pytest.mark.parametrize(("mode", "check"), [(CENTRAL, check_central), (LOCAL, check_local)])
 def test_no_kill_at_any_step_leaves_a_release_uncounted(aggregator, tmp_path, mode, check):
     kill, epsilon, steps = aggregator(mode), 0.0, Counter()

@@ -22,6 +22,7 @@ from shieldwall.control.api.parse import parse_training
 from shieldwall.control.plan import PlanSettings, build_plan
 from shieldwall.control.plan.names import Names
 from shieldwall.control.plan.orders import Observed, Trust
+from shieldwall.control.plan.outline import outline_of
 from shieldwall.control.status.sight import Sight, Workload
 from shieldwall.control.steward.sight import Probe, StewardSight
 from shieldwall.pki.authority import new_issuer, new_root
@@ -166,9 +167,11 @@ class World:
         training = training if training is not None else self.training()
         observed = facts.pop("observed", None) or self.observed(training)
         now = facts.get("now", self.now)
+        plan = build_plan(training, observed, PlanSettings(), now)
         usual = {
             "now": now,
-            "plan": build_plan(training, observed, PlanSettings(), now),
+            "plan": plan,
+            "outline": outline_of(training.name, plan.objects),
             "observed": observed,
             "workloads": self.workloads(training),
         }

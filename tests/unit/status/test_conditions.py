@@ -12,7 +12,7 @@ LATER = dt.timedelta(seconds=20)
 
 
 def test_all_conditions_are_always_there_in_one_order(world):
-    types = ["Ready", "Reconciling", "Stalled", "Suspended", "Certificates", "Privacy"]
+    types = ["Ready", "Reconciling", "Stalled", "Suspended", "Certificates", "Privacy", "PrivacySignal"]
     for facts in ({}, {"steward": None}, {"trouble": Trouble("ForeignObject", "Not ours.")}):
         assert [each.type for each in summarise(world.sight(**facts)).conditions] == types
 
@@ -28,7 +28,7 @@ def test_a_conditions_time_moves_when_its_status_flips_and_at_nothing_else(world
     further = world.steward(training, world.observed(training), status={"round": 8}, seen=world.now + LATER)
     second = summarise(world.sight(training, now=world.now + LATER, steward=further, previous=first))
     assert condition(second, "Ready").message == "Round 8 of 30 is released."
-    assert [each.last_transition_time for each in second.conditions] == ["2026-03-01T12:00:00Z"] * 6
+    assert [each.last_transition_time for each in second.conditions] == ["2026-03-01T12:00:00Z"] * 7
     trouble = Trouble("ForeignObject", "Not ours.")
     third = summarise(world.sight(training, now=world.now + LATER, trouble=trouble, previous=second))
     assert condition(third, "Ready").last_transition_time == "2026-03-01T12:00:20Z"
@@ -118,6 +118,7 @@ def failed(world):
                 "Suspended": "see Stalled",
                 "Certificates": "see Stalled",
                 "Privacy": "see Stalled",
+                "PrivacySignal": "see Stalled",
             },
         ),
         (

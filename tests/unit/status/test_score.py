@@ -24,13 +24,13 @@ def test_the_points_of_all_claims_are_a_hundred():
     assert len({claim.name for claim in CLAIMS}) == len(CLAIMS)
 
 
-def test_today_seventy_five_points_can_be_reached_and_the_rest_says_why_not(world):
+def test_without_privacy_seventy_five_points_can_be_reached_and_the_rest_says_why_not(world):
     security = summary(world, world.training(6)).security
     assert security.score == 75
     lost = [check for check in security.checks if check.state != "observed"]
     assert {check.state for check in lost} == {"failed"}
     assert sum(check.points for check in lost) == 25
-    assert all("not available yet" in check.message for check in lost)
+    assert all("privacy.mode is None" in check.message for check in lost)
 
 
 def test_nothing_is_taken_for_granted_before_the_steward_was_seen(world):

@@ -138,13 +138,20 @@ SPENT = f"ServerApp failed with exception: {BUDGET_SPENT}: epsilon = 0.98 of 1, 
 def test_a_training_whose_budget_is_spent_ends_with_its_last_release_and_says_so(mode):
     found = next_step(TRAINING, seen(finished("failed", SPENT), released=2), ROUNDS, NOW, mode)
 
-    assert (found.phase, found.start) == (Phase.FAILED, False)
+    assert (found.phase, found.start) == (Phase.COMPLETED, False)
     assert found.message == (
         "The privacy budget is spent: epsilon = 0.98 of 1, and round 3 would make it 1.02;"
         " the training ends after round 2 of 3."
     )
     later = next_step(found.state, seen(finished("failed", SPENT), released=2), ROUNDS, NOW + 1e6, mode)
-    assert (later.phase, later.start) == (Phase.FAILED, False)
+    assert (later.phase, later.start) == (Phase.COMPLETED, False)
+
+
+def test_a_training_whose_budget_was_spent_before_its_first_release_has_failed():
+    found = step(TRAINING, seen(finished("failed", SPENT)))
+
+    assert (found.phase, found.start) == (Phase.FAILED, False)
+    assert "privacy budget is spent" in found.message
 
 
 def test_another_policy_is_tried_after_the_budget_was_spent():

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from shieldwall.cli.terminal import printable
-from shieldwall.cli.views.phrases import exited_line, metrics, number
+from shieldwall.cli.views.phrases import epsilon, exited_line, metrics, number
 from shieldwall.contract.records import Outcome
 from shieldwall.local import events
 from shieldwall.local.standing import FATE_SENTENCES, Standing, standing_of
@@ -101,7 +101,9 @@ class LiveView:
     def _facts(self) -> str:
         if self._last is None or self._last.outcome is Outcome.REPEATED:
             return printable(self._status.message if self._status is not None else self._step)
-        return f"{metrics(self._last.metrics)} · {self._last.admitted} of {len(self._last.replies)} admitted"
+        last = self._last
+        parts = (metrics(last.metrics), epsilon(last), f"{last.admitted} of {len(last.replies)} admitted")
+        return " · ".join(part for part in parts if part)
 
 
 def client_table(

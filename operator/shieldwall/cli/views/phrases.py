@@ -26,13 +26,20 @@ def metrics(values: dict[str, float]) -> str:
     return ", ".join(f"{printable(name)} {number(value)}" for name, value in sorted(values.items())[:2])
 
 
+def epsilon(record: RoundRecord) -> str:
+    """``ε 0.31``, what was spent so far; empty where nothing is private."""
+    return "" if record.privacy is None else f"ε {number(record.privacy.epsilon)}"
+
+
 def round_line(record: RoundRecord, rounds: int) -> str:
-    """``round 7/30 · accuracy 0.91 · 9 of 10 admitted · outvoted: hamburg · rejected: leipzig (stale)``."""
+    """``round 7/30 · accuracy 0.91 · ε 0.31 · 9 of 10 admitted · outvoted: hamburg · rejected: leipzig (stale)``."""
     parts = [f"round {record.round}/{rounds}"]
     if record.outcome is Outcome.REPEATED:
         parts.append(f"attempt {record.attempt}: repeated for want of replies")
     elif record.metrics:
         parts.append(metrics(record.metrics))
+    if record.privacy is not None:
+        parts.append(epsilon(record))
     parts.append(f"{record.admitted} of {len(record.replies)} admitted")
     by_standing: dict[Standing, list[ReplyRecord]] = {}
     for reply in record.replies:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.cli.terminal import printable
-from shieldwall.cli.views.phrases import exited_line, metrics, round_line, standings
+from shieldwall.cli.views.phrases import exited_line, metrics, number, round_line, standings
 from shieldwall.local import events
 from shieldwall.local.outcome import End
 from shieldwall.local.standing import Standing
@@ -69,9 +69,11 @@ def closing(outcome: RunOutcome) -> list[str]:
     if outcome.released:
         parts.append(f"{len(outcome.released)} rounds")
         parts.append(metrics(outcome.released[-1].metrics))
+    if outcome.epsilon is not None:
+        parts.append(f"ε {number(outcome.epsilon)} spent")
     parts += [f"{counts[each]} {each}" for each in (Standing.OUTVOTED, Standing.REJECTED) if counts[each]]
     lines = [" · ".join(part for part in parts if part)]
-    if outcome.end is not End.COMPLETED:
+    if outcome.end is not End.COMPLETED or outcome.budget_spent:
         lines.append(printable(outcome.message))
     if outcome.model is not None:
         lines.append(f"model: {outcome.model.path}  sha256 {outcome.model.sha256}")

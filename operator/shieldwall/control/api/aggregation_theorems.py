@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.contract.theorem import THEOREMS
 from shieldwall.control.api.crossrule import CrossRule
+from shieldwall.control.api.privacy import MODE, PrivacyMode
 from shieldwall.control.api.terms import BUCKETED, BYZANTINE, GIVEN, IN_BUCKETS, REPLIES, given, replies
 
 if TYPE_CHECKING:
     from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
 
 _AGGREGATION: Final = frozenset({"aggregation"})
+_CLIPPING: Final = frozenset({"aggregation", "privacy"})
 _REPLIES: Final = frozenset({"aggregation", "rounds", "clients.count"})
 
 
@@ -29,6 +31,11 @@ def _select_fits(spec: Spec) -> bool:
     if aggregation.rule is not Rule.MULTI_KRUM or aggregation.select is None or not _enough(spec):
         return True  # outside Krum's theorem its own sentence is enough
     return aggregation.select <= given(spec) - aggregation.tolerated
+
+
+def _clips(spec: Spec) -> bool:
+    """Whether a norm to clip to is given; under ClientLevelCentral it is privacy.clip."""
+    return spec.aggregation.max_norm is not None or spec.privacy_mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
 
 
 def _clip_below_reject(spec: Spec) -> bool:
@@ -119,17 +126,18 @@ AGGREGATION: Final = (
     ),
     CrossRule(
         "aggregation.maxNorm",
-        "self.aggregation.rule != 'ClippedMean' || has(self.aggregation.maxNorm)",
-        lambda spec: spec.aggregation.rule is not Rule.CLIPPED_MEAN or spec.aggregation.max_norm is not None,
+        f"self.aggregation.rule != 'ClippedMean' || has(self.aggregation.maxNorm) || {MODE} == 'ClientLevelCentral'",
+        lambda spec: spec.aggregation.rule is not Rule.CLIPPED_MEAN or _clips(spec),
         "ClippedMean bounds a liar by the norm it clips to (Sun 2019). Give maxNorm, such as 1.0.",
-        _AGGREGATION,
+        _CLIPPING,
     ),
     CrossRule(
         "aggregation.maxNorm",
-        "self.aggregation.rule != 'CenteredClipping' || has(self.aggregation.maxNorm)",
-        lambda spec: spec.aggregation.rule is not Rule.CENTERED_CLIPPING or spec.aggregation.max_norm is not None,
+        "self.aggregation.rule != 'CenteredClipping' || has(self.aggregation.maxNorm)"
+        f" || {MODE} == 'ClientLevelCentral'",
+        lambda spec: spec.aggregation.rule is not Rule.CENTERED_CLIPPING or _clips(spec),
         "CenteredClipping clips to the radius maxNorm (Karimireddy 2021). Give maxNorm, such as 1.0.",
-        _AGGREGATION,
+        _CLIPPING,
     ),
     CrossRule(
         "aggregation.maxNorm",

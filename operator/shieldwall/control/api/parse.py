@@ -11,14 +11,11 @@ from pydantic import ValidationError
 from shieldwall.control.api.plain import Fault, Json, Location, plain_json, show
 from shieldwall.control.api.problems import InvalidTrainingError, Problem, problems_of
 from shieldwall.control.api.requests import is_paused, reinstatement_requests, renewal_requests, unclear_pause
-from shieldwall.control.api.schema import properties_at, structural
+from shieldwall.control.api.rules import RULES
+from shieldwall.control.api.shape import shaped
 from shieldwall.control.api.spec import FederatedTrainingSpec
 from shieldwall.control.api.terms import TERMS
-from shieldwall.control.api.theorems import THEOREMS
 from shieldwall.control.api.training import RESERVED_WORDS, Manifest, Training
-from shieldwall.control.api.translate import sentence
-from shieldwall.control.api.unsupported import UNSUPPORTED
-from shieldwall.control.api.watching import WATCHING
 
 if TYPE_CHECKING:
     from shieldwall.control.api.crossrule import CrossRule
@@ -35,7 +32,7 @@ _STAND_INS: Final[dict[str, Json]] = {
 
 def parse_training(document: object) -> Training:
     """Read a FederatedTraining; raises InvalidTrainingError with every problem at once, and nothing else."""
-    return _parse(document, THEOREMS + WATCHING + UNSUPPORTED)
+    return _parse(document, RULES)
 
 
 def parse_accepted(document: object) -> Training:
@@ -51,7 +48,7 @@ def _parse(document: object, rules: tuple[CrossRule, ...]) -> Training:
     if not isinstance(plain, dict):
         raise InvalidTrainingError(problems_of(faults) or (Problem("", _not_a_map(plain)),))
     written = {name: value for name, value in plain.items() if name != "status"}
-    manifest, shape = _read(written)
+    manifest, shape = shaped(Manifest, written)
     seen = [fault.location for fault in faults]
     faults += tuple(fault for fault in shape if not _below_any(fault.location, seen))
     faults += _duplicates(written) + _reserved(written)
@@ -82,22 +79,6 @@ def _annotations(document: dict[str, Json]) -> dict[str, Json]:
 def _not_a_map(plain: Json) -> str:
     found = "the document is empty" if plain is None else f"this is {show(plain)}"
     return f"A FederatedTraining is a map with apiVersion, kind, metadata and spec; {found}."
-
-
-def _read(document: dict[str, Json]) -> tuple[Manifest | None, tuple[Fault, ...]]:
-    try:
-        return Manifest.model_validate_json(json.dumps(document)), ()
-    except ValidationError as error:
-        schema = structural(Manifest)
-        return None, tuple(
-            Fault(_without_key(details["loc"]), sentence(details, properties_at(schema, details["loc"][:-1])))
-            for details in error.errors(include_url=False)
-        )
-
-
-def _without_key(location: Location) -> Location:
-    """Pydantic marks what is wrong with the name of a map's entry, not its value."""
-    return location[:-1] if location[-1:] == ("[key]",) else location
 
 
 def _duplicates(document: dict[str, Json]) -> tuple[Fault, ...]:

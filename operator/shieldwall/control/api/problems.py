@@ -1,4 +1,4 @@
-"""What is wrong with a FederatedTraining, in sentences for people."""
+"""What is wrong with a document, in sentences for people."""
 
 from __future__ import annotations
 
@@ -32,12 +32,20 @@ class Problem:
         return [(int(part[:18]), part) if part.isdecimal() else (-1, part) for part in parts], self.message
 
 
-class InvalidTrainingError(ValueError):
-    """A document is not a valid FederatedTraining; ``problems`` holds everything that is wrong, sorted by field."""
+class InvalidDocumentError(ValueError):
+    """A document is not what it has to be; ``problems`` holds everything that is wrong, sorted by field."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         self.problems = tuple(sorted(set(problems), key=lambda problem: problem.order))
         super().__init__("\n".join(f"{problem.field}: {problem.message}" for problem in self.problems))
+
+
+class InvalidTrainingError(InvalidDocumentError):
+    """A document is not a valid FederatedTraining."""
+
+
+class InvalidBudgetError(InvalidDocumentError):
+    """A document is not a valid PrivacyBudget."""
 
 
 def problems_of(faults: Iterable[Fault]) -> tuple[Problem, ...]:

@@ -83,6 +83,20 @@ class FederatedTrainingSpec(ApiModel):
     """True stops the training and keeps what it has reached."""
 
     @property
+    def privacy_mode(self) -> PrivacyMode:
+        """As given, or the default: None where nothing is said of privacy, else RecordLevel."""
+        if self.privacy is None:
+            return PrivacyMode.NONE
+        return self.privacy.mode or PrivacyMode.RECORD_LEVEL
+
+    @property
+    def max_norm(self) -> float | None:
+        """To which updates are clipped on the server: by aggregation, or by the mode that calibrates noise for it."""
+        if self.privacy_mode is PrivacyMode.CLIENT_LEVEL_CENTRAL and self.privacy is not None:
+            return self.privacy.clip
+        return self.aggregation.max_norm
+
+    @property
     def min_replies(self) -> int:
         """Replies that a round needs: as given, or the clients asked less f, and never fewer than the theorem needs.
 
@@ -102,7 +116,7 @@ class FederatedTrainingSpec(ApiModel):
         """
         if self.aggregation.pre_aggregation is not None:
             return self.aggregation.before
-        central = self.privacy is not None and self.privacy.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
+        central = self.privacy_mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
         mixes = self.aggregation.rule is Rule.FED_TRIMMED_AVG and not central
         return PreAggregation.NEAREST_NEIGHBOR_MIXING if mixes else None
 
@@ -111,7 +125,7 @@ class FederatedTrainingSpec(ApiModel):
         """As given, or the default that privacy.mode allows."""
         if self.contribution.policy is not None:
             return self.contribution.policy
-        local = self.privacy is not None and self.privacy.mode is PrivacyMode.CLIENT_LEVEL_LOCAL
+        local = self.privacy_mode is PrivacyMode.CLIENT_LEVEL_LOCAL
         return ContributionPolicy.NONE if local else ContributionPolicy.INNOVATION
 
     @property
@@ -119,5 +133,5 @@ class FederatedTrainingSpec(ApiModel):
         """As given, or the default that privacy.mode allows."""
         if self.validation.policy is not None:
             return self.validation.policy
-        central = self.privacy is not None and self.privacy.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
+        central = self.privacy_mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
         return ValidationPolicy.NONE if central else ValidationPolicy.REJECT

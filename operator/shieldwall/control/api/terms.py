@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.contract.theorem import BUCKET_SIZE, PRE_AGGREGATIONS, THEOREMS, Theorem
 from shieldwall.control.api.crossrule import Term
+from shieldwall.control.api.privacy import MODE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,17 @@ BYZANTINE: Final = (
 )
 REPLIES: Final = f"(has(self.rounds.minReplies) ? self.rounds.minReplies : {CLIENTS})"
 """The replies that a theorem may count on: what is asked for, else as many as there are clients."""
+
+
+_FRACTION: Final = f"int(self.rounds.fractionTrain * double({CLIENTS}))"
+_FEWEST: Final = "(has(self.rounds.minReplies) ? self.rounds.minReplies : 1)"
+ASKED: Final = f"({_FRACTION} > {_FEWEST} ? {_FRACTION} : {_FEWEST})"
+"""How many clients a round asks."""
+
+
+def asked(spec: FederatedTrainingSpec) -> int:
+    """ASKED in Python."""
+    return max(int(spec.rounds.fraction_train * len(spec.clients)), spec.rounds.min_replies or 1)
 
 
 def replies(spec: FederatedTrainingSpec) -> int:
@@ -39,6 +51,10 @@ def _stray(spec: FederatedTrainingSpec) -> str:
 
 def _external(spec: FederatedTrainingSpec) -> str:
     return next((client.name for client in spec.clients if client.external), "")
+
+
+def _records(spec: FederatedTrainingSpec) -> int:
+    return (spec.privacy.records if spec.privacy is not None else None) or 0
 
 
 _NO_LIAR: Final = "byzantine: 0, which withstands no liar, or "
@@ -169,5 +185,8 @@ TERMS: Final = {
         _stray,
     ),
     "external": Term("%s", "self.clients.filter(c, has(c.external) && c.external)[0].name", _external),
+    "mode": Term("%s", MODE, lambda spec: spec.privacy_mode.value),
+    "records": Term("%d", "self.privacy.records", _records),
+    "asked": Term("%d", ASKED, asked),
     "ttl": Term("%s", "self.identity.certificateTTL", lambda spec: spec.identity.certificate_ttl),
 }

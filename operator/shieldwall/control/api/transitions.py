@@ -6,6 +6,8 @@ object is made. Every field is asked for by has(): the API server also checks de
 
 from __future__ import annotations
 
+from shieldwall.control.api.privacy import MODE
+
 
 def unchanged(field: str, sentence: str) -> dict[str, str]:
     """A rule of a section: its ``field`` stays as it is, given or not."""
@@ -16,6 +18,17 @@ def unchanged(field: str, sentence: str) -> dict[str, str]:
 def kept(field: str, sentence: str) -> dict[str, str]:
     """A rule of a section: its ``field`` stays given, or stays absent; its value may change."""
     return _rule(f"has(self.{field}) == has(oldSelf.{field})", field, sentence)
+
+
+def same_privacy_mode() -> dict[str, str]:
+    """A rule of the spec: what its ledger counts, records or clients, stays what it is, and nothing uncounted comes."""
+    before = MODE.replace("self.", "oldSelf.")
+    return _rule(
+        f"{MODE} == {before}",
+        "privacy",
+        "A training keeps its privacy.mode: what was released under another one is counted otherwise, or not at all."
+        " Make a new one.",
+    )
 
 
 def _rule(rule: str, field: str, sentence: str) -> dict[str, str]:

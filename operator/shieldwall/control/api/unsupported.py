@@ -8,14 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.crossrule import CrossRule
-from shieldwall.control.api.privacy import Privacy, PrivacyMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shieldwall.control.api.spec import FederatedTrainingSpec as Spec
-
-_NO_PRIVACY: Final = Privacy.model_validate({"mode": PrivacyMode.NONE})
 
 
 def _built_in(spec: Spec) -> bool:
@@ -28,13 +25,6 @@ def _entry(field: str, cel: str, holds: Callable[[Spec], bool], hint: str) -> Cr
 
 
 UNSUPPORTED: Final = (
-    _entry(
-        "privacy",
-        "!has(self.privacy) || (self.privacy.mode == 'None' && !has(self.privacy.epsilon) && !has(self.privacy.delta)"
-        " && !has(self.privacy.clip) && !has(self.privacy.budgetRef))",
-        lambda spec: spec.privacy is None or spec.privacy == _NO_PRIVACY,
-        "No noise would be added. Leave privacy out, or give mode: None alone.",
-    ),
     _entry(
         "residency",
         "!has(self.residency)",

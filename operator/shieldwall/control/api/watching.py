@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.contribution import ContributionPolicy
 from shieldwall.control.api.crossrule import CrossRule
-from shieldwall.control.api.privacy import PrivacyMode
+from shieldwall.control.api.privacy import MODE, PrivacyMode
 from shieldwall.control.api.validation import ValidationPolicy
 
 if TYPE_CHECKING:
@@ -15,18 +15,14 @@ if TYPE_CHECKING:
 _GIVEN: Final = "has(self.contribution.policy)"
 
 
-def _mode(spec: Spec) -> PrivacyMode:
-    return spec.privacy.mode if spec.privacy is not None else PrivacyMode.NONE
-
-
 def _bans_are_sound(spec: Spec) -> bool:
     told_apart = spec.contribution.policy not in {None, ContributionPolicy.NONE}
-    return _mode(spec) is not PrivacyMode.CLIENT_LEVEL_LOCAL or not told_apart or spec.contribution.ban.dry_run
+    return spec.privacy_mode is not PrivacyMode.CLIENT_LEVEL_LOCAL or not told_apart or spec.contribution.ban.dry_run
 
 
 def _rejection_is_sound(spec: Spec) -> bool:
     rejects = spec.validation.policy is ValidationPolicy.REJECT
-    return _mode(spec) is not PrivacyMode.CLIENT_LEVEL_CENTRAL or not rejects
+    return spec.privacy_mode is not PrivacyMode.CLIENT_LEVEL_CENTRAL or not rejects
 
 
 WATCHING: Final = (
@@ -41,8 +37,8 @@ WATCHING: Final = (
     ),
     CrossRule(
         "contribution.policy",
-        "!has(self.privacy) || self.privacy.mode != 'ClientLevelLocal'"
-        f" || !{_GIVEN} || self.contribution.policy == 'None' || self.contribution.ban.dryRun",
+        f"{MODE} != 'ClientLevelLocal' || !{_GIVEN} || self.contribution.policy == 'None'"
+        " || self.contribution.ban.dryRun",
         _bans_are_sound,
         "Under ClientLevelLocal every honest update is mostly noise and looks like no contribution, so nobody may be"
         " banned for it. Leave policy out, or give ban: {dryRun: true}.",
@@ -50,8 +46,7 @@ WATCHING: Final = (
     ),
     CrossRule(
         "validation.policy",
-        "!has(self.privacy) || self.privacy.mode != 'ClientLevelCentral'"
-        " || !has(self.validation.policy) || self.validation.policy != 'Reject'",
+        f"{MODE} != 'ClientLevelCentral' || !has(self.validation.policy) || self.validation.policy != 'Reject'",
         _rejection_is_sound,
         "Under ClientLevelCentral a refusal by comparison with other clients has no bounded sensitivity, so the noise"
         " would not give the epsilon that is accounted. Leave policy out, or give Report.",

@@ -145,9 +145,9 @@ class Api:
         path = kind.path(body["metadata"]["namespace"])
         return await self._send("create", kind, "POST", path, body=body, query={"fieldManager": manager})
 
-    async def replace(self, kind: Kind, body: Json, manager: str) -> Json:
+    async def replace(self, kind: Kind, body: Json, manager: str, *, subresource: str | None = None) -> Json:
         """Replace an object; a conflict unless it still has the resourceVersion that ``body`` names."""
-        path = kind.path(body["metadata"]["namespace"], body["metadata"]["name"])
+        path = kind.path(body["metadata"]["namespace"], body["metadata"]["name"], subresource)
         return await self._send("update", kind, "PUT", path, body=body, query={"fieldManager": manager})
 
     async def apply(

@@ -84,7 +84,7 @@ class Applier:
             raise
 
     async def _ensure(self, training: Training, wanted: Wanted) -> Repair | None:
-        kind, name, desired, digest = wanted.kind, wanted.name, wanted.body, wanted.digest
+        kind, name, digest = wanted.kind, wanted.name, wanted.digest
         key, itself = (training.namespace, training.name), (kind.kind, name)
         made = self._made.setdefault(key, {})
         live = self._store.owned(key).get(itself)
@@ -94,6 +94,7 @@ class Applier:
             deleted = itself in made
             if deleted and not self._brake.allows_making(key, itself):
                 return None
+            desired = wanted.body()
             if kind is STATEFUL_SET:
                 await require_own_claims(self._api, training, desired)
             await self._create(kind, desired, digest)
@@ -102,7 +103,7 @@ class Applier:
                 self._brake.made(key, itself)
             return _repair(wanted, training, "was deleted") if deleted else None
         require_ours(live, training)
-        wrong = _wrong(desired, live) if self._checked.get(live) != digest else []
+        wrong = _wrong(wanted.body(), live) if self._checked.get(live) != digest else []
         if not wrong:
             made[itself] = digest
             if self._checked.get(live) != digest:
@@ -116,7 +117,7 @@ class Applier:
         drifted = made.get(itself, live.annotations.get(MANIFEST_HASH)) == digest
         if not drifted:
             _LOG.info("%s %s/%s is not as wanted: %s", kind.kind, live.namespace, name, ", ".join(wrong[:5]))
-        await self._mend(live, desired, digest)
+        await self._mend(live, wanted.body(), digest)
         made[itself] = digest
         what = f"was changed ({', '.join(wrong[:3])})"
         return _repair(wanted, training, what, frozen=live.immutable) if drifted else None

@@ -1,4 +1,4 @@
-"""Events on trainings: what happened, in stable reasons, for ``kubectl describe``."""
+"""Events on trainings and budgets: what happened, in stable reasons, for ``kubectl describe``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Literal
 
-from shieldwall.control.api.training import API_VERSION, KIND
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
-from shieldwall.control.cluster.kinds import EVENT
+from shieldwall.control.cluster.kinds import EVENT, TRAINING
 from shieldwall.control.cluster.live import EVENT_MANAGER
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from shieldwall.control.cluster.api import Api, Json
+    from shieldwall.control.cluster.kinds import Kind
 
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_NOTE: Final = 1024
@@ -27,11 +27,12 @@ _EVERY: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The training that an event is about."""
+    """What an event is about."""
 
     namespace: str
     name: str
     uid: str
+    kind: Kind = TRAINING
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class _Bucket:
-    """How many events one training may still cause: what it says may depend on what its owner writes all day."""
+    """How many events one object may still cause: what it says may depend on what its owner writes all day."""
 
     tokens: float
     counted: datetime
@@ -65,7 +66,7 @@ class Recorder:
 
     What happens twice is two events only if note or facts say what differs.
 
-    Of one training it posts 25 at once at the most, and then one in five minutes.
+    Of one object it posts 25 at once at the most, and then one in five minutes.
     """
 
     def __init__(self, api: Api, instance: str) -> None:
@@ -74,7 +75,7 @@ class Recorder:
         self._instance = instance
         self._posted: dict[str, int] = {}
         self._buckets: dict[str, _Bucket] = {}
-        """By the training's uid; none for a full one."""
+        """By the object's uid; none for a full one."""
 
     async def record(self, subject: Subject, what: Occurrence, now: datetime) -> None:
         """Post one event; an event that cannot be posted is logged and never stands in the way."""
@@ -97,7 +98,7 @@ class Recorder:
         self._posted[f"{subject.namespace}/{name}"] = hour
 
     def _spend(self, subject: Subject, now: datetime) -> bool:
-        """Whether the training may cause one more event."""
+        """Whether the object may cause one more event."""
         self._buckets = {
             uid: bucket for uid, bucket in self._buckets.items() if bucket.at(now).tokens < _BURST or uid == subject.uid
         }
@@ -127,8 +128,8 @@ class Recorder:
             "type": what.type,
             "note": what.note[:_LONGEST_NOTE],
             "regarding": {
-                "apiVersion": API_VERSION,
-                "kind": KIND,
+                "apiVersion": subject.kind.api_version,
+                "kind": subject.kind.kind,
                 "namespace": subject.namespace,
                 "name": subject.name,
                 "uid": subject.uid,

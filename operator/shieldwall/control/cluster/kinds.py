@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from shieldwall.control.api import budget
 from shieldwall.control.api.training import API_VERSION, KIND, PLURAL
 
 
@@ -38,6 +39,7 @@ class Kind:
 
 
 TRAINING: Final = Kind(API_VERSION, KIND, PLURAL)
+BUDGET: Final = Kind(API_VERSION, budget.KIND, budget.PLURAL)
 SECRET: Final = Kind("v1", "Secret", "secrets")
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps")
 SERVICE: Final = Kind("v1", "Service", "services")
@@ -62,5 +64,8 @@ OWNED: Final = (
     DEPLOYMENT,
 )
 """What a training owns, each watched by its label."""
+
+OURS: Final = (TRAINING, BUDGET)
+"""The kinds that this operator defines: people write their specs, and it their status."""
 
 BY_NAME: Final = {kind.kind: kind for kind in OWNED}

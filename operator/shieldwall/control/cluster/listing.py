@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from shieldwall.control.cluster.errors import ApiError
-from shieldwall.control.cluster.kinds import NETWORK_POLICY, OWNED, TRAINING
+from shieldwall.control.cluster.kinds import BUDGET, NETWORK_POLICY, OURS, OWNED, TRAINING
 from shieldwall.control.cluster.live import trimmed
 from shieldwall.control.cluster.policies import policies_by_namespace
 from shieldwall.control.plan.labels import TRAINING_LABEL
@@ -58,10 +58,20 @@ class Lister:
             changed = self._store.replace(kind, bodies, version)
             if changed:
                 _LOG.debug("%s: the list brought news for %d trainings", kind.plural, len(changed))
+        # Before the trainings: what has a share of one then, and is not listed after it, has gone.
+        await self._budgets()
         bodies, version = await self._all(TRAINING, None)
         gone = self._store.replace_trainings(bodies, version)
         self._store.sweep()
         return self._store.keys() | gone
+
+    async def _budgets(self) -> None:
+        try:
+            self._store.budgets.replace(*await self._all(BUDGET, None))
+        except ApiError as error:
+            if not error.missing:
+                raise
+            # The cluster has the definitions of an earlier release. Trainings go on; readiness tells what is missing.
 
     async def _all(self, kind: Kind, selector: str | None) -> tuple[list[Json], int]:
         bodies: list[Json] = []
@@ -91,4 +101,4 @@ class Lister:
 def _typed(kind: Kind, item: dict[str, Any]) -> Json:
     """Items of a list come without apiVersion and kind. What is of no use goes before the next page comes."""
     typed = {"apiVersion": kind.api_version, "kind": kind.kind, **item}
-    return typed if kind in {TRAINING, NETWORK_POLICY} else trimmed(kind, typed)
+    return typed if kind in {*OURS, NETWORK_POLICY} else trimmed(kind, typed)

@@ -6,8 +6,8 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from shieldwall.control.cluster.kinds import TRAINING
 from shieldwall.control.cluster.live import live_of
+from shieldwall.control.cluster.shelf import Key, Shelf, version_of
 from shieldwall.control.plan.labels import TRAINING_LABEL
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from shieldwall.control.cluster.live import Live
     from shieldwall.control.status.sight import Policy
 
-Key = tuple[str, str]
-"""Namespace and name of a training."""
+__all__ = ["Key", "ObjectName", "Store"]
+
 ObjectName = tuple[str, str]
 """Kind and name of an object, within the namespace of its training."""
 _Place = tuple[str, str, str]
@@ -27,10 +27,11 @@ _Place = tuple[str, str, str]
 
 
 class Store:
-    """Trainings and what they own."""
+    """Trainings and what they own, and budgets."""
 
     def __init__(self) -> None:
-        self._trainings: dict[Key, Json] = {}
+        self._trainings = Shelf()
+        self.budgets = Shelf()
         self._owned: defaultdict[Key, dict[ObjectName, Live]] = defaultdict(dict)
         self._homes: dict[_Place, Key] = {}
         """Where an owned object is held: its label may change."""
@@ -49,7 +50,11 @@ class Store:
 
     def keys(self) -> frozenset[Key]:
         """All trainings, and those of which something is left."""
-        return frozenset(self._trainings) | frozenset(key for key, owned in self._owned.items() if owned)
+        return self._trainings.keys() | frozenset(key for key, owned in self._owned.items() if owned)
+
+    def trainings(self, namespace: str) -> list[Json]:
+        """The trainings of a namespace as they were last seen."""
+        return self._trainings.of(namespace)
 
     def owned(self, key: Key) -> Mapping[ObjectName, Live]:
         """The objects that carry the training's label, whoever owns them."""
@@ -57,16 +62,11 @@ class Store:
 
     def put_training(self, body: Mapping[str, Any]) -> Key:
         """Take over a training."""
-        return self._put_training(body, self._listed.get(TRAINING.kind, -1))
+        return self._trainings.put(body)
 
     def remove_training(self, body: Mapping[str, Any]) -> Key:
         """Take over that a training was deleted."""
-        key, version = (body["metadata"]["namespace"], body["metadata"]["name"]), _version(body)
-        self._went((TRAINING.kind, *key), version)
-        known = self._trainings.get(key)
-        if known is not None and _version(known) <= version:
-            del self._trainings[key]
-        return key
+        return self._trainings.remove(body)
 
     def put(self, kind: Kind, body: Mapping[str, Any]) -> Live | None:
         """Take over an object; None when a newer one is known."""
@@ -78,7 +78,7 @@ class Store:
 
     def remove(self, kind: Kind, body: Mapping[str, Any]) -> Key | None:
         """Take over that an object was deleted, or lost its label. Returns whose it was."""
-        place, version = _place(kind, body), _version(body)
+        place, version = _place(kind, body), version_of(body)
         self._went(place, version)
         known = self._at(place)
         return self._drop(place) if known is not None and known.resource_version <= version else None
@@ -94,12 +94,7 @@ class Store:
 
         Returns the trainings that are gone.
         """
-        listed = {self._put_training(body, -1) for body in bodies}
-        self._listed[TRAINING.kind] = version
-        gone = {key for key, body in self._trainings.items() if key not in listed and _version(body) <= version}
-        for key in gone:
-            del self._trainings[key]
-        return gone
+        return self._trainings.replace(bodies, version)
 
     def replace(self, kind: Kind, bodies: Iterable[Mapping[str, Any]], version: int) -> set[Key]:
         """The same for a kind of owned objects. Returns the trainings for which something changed."""
@@ -121,21 +116,13 @@ class Store:
 
     def sweep(self) -> None:
         """Forget the deletions that the last lists stand for."""
+        self._trainings.sweep()
+        self.budgets.sweep()
         self._gone = {
             place: version for place, version in self._gone.items() if version > self._listed.get(place[0], -1)
         }
         for key in [key for key, owned in self._owned.items() if not owned]:
             del self._owned[key]
-
-    def _put_training(self, body: Mapping[str, Any], listed: int) -> Key:
-        metadata, version = body["metadata"], _version(body)
-        key = (metadata["namespace"], metadata["name"])
-        known = self._trainings.get(key)
-        newest = _version(known) if known is not None else listed
-        if version > max(newest, self._gone.get((TRAINING.kind, *key), -1)):
-            kept = {name: value for name, value in metadata.items() if name != "managedFields"}
-            self._trainings[key] = {**body, "metadata": kept}
-        return key
 
     def _put(self, kind: Kind, body: Mapping[str, Any], listed: int) -> Live | None:
         """``listed``: what is unknown and no newer than this has gone."""
@@ -145,7 +132,7 @@ class Store:
         place = _place(kind, body)
         known = self._at(place)
         newest = known.resource_version if known is not None else listed
-        if _version(body) <= max(newest, self._gone.get(place, -1)):
+        if version_of(body) <= max(newest, self._gone.get(place, -1)):
             return None
         if known is not None:
             self._drop(place)
@@ -169,7 +156,3 @@ class Store:
 
 def _place(kind: Kind, body: Mapping[str, Any]) -> _Place:
     return kind.kind, body["metadata"]["namespace"], body["metadata"]["name"]
-
-
-def _version(body: Mapping[str, Any]) -> int:
-    return int(body["metadata"]["resourceVersion"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
 
 from shieldwall import __version__
+from shieldwall.control.metrics.budgets import Budgets
 from shieldwall.control.metrics.queued import Queued
 from shieldwall.control.metrics.seen import Seen
 from shieldwall.control.metrics.trainings import Trainings
@@ -33,7 +34,7 @@ class Metrics:
         self._leader = Gauge("shieldwall_operator_leader", "1 while this replica leads.", registry=self.registry)
         self.reconcile = Histogram(
             "shieldwall_reconcile_seconds",
-            "How long a pass over one training took.",
+            "How long a pass over one training, or one budget, took.",
             ["outcome"],
             buckets=_BUCKETS,
             registry=self.registry,
@@ -54,6 +55,8 @@ class Metrics:
         self.registry.register(Queued(lambda: queue_depth() if self._leads else 0, queue_retries))
         self._trainings = Trainings()
         self.registry.register(self._trainings)
+        self.budgets = Budgets()
+        self.registry.register(self.budgets)
 
     def leads(self, leads: bool) -> None:  # noqa: FBT001  # as Gauge.set
         """Take over whether this replica leads."""

@@ -21,6 +21,11 @@ def states(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
     """No series of what is not known."""
     stalled = GaugeMetricFamily("shieldwall_training_stalled", "1 while a training needs a human.", labels=OF_TRAINING)
     score = GaugeMetricFamily("shieldwall_training_score", "Security score, 0 to 100.", labels=OF_TRAINING)
+    spent = GaugeMetricFamily("shieldwall_training_epsilon_spent", "Privacy loss so far.", labels=OF_TRAINING)
+    limit = GaugeMetricFamily("shieldwall_training_epsilon_limit", "Privacy loss allowed.", labels=OF_TRAINING)
+    left = GaugeMetricFamily(
+        "shieldwall_training_privacy_rounds_left", "Rounds that fit into the privacy loss allowed.", labels=OF_TRAINING
+    )
     done = GaugeMetricFamily("shieldwall_training_round", "The last released round.", labels=OF_TRAINING)
     for key, training in seen.items():
         status = training.status
@@ -28,6 +33,11 @@ def states(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
         stalled.add_metric(key, float(needs))
         if status.security is not None and status.security.score is not None:
             score.add_metric(key, status.security.score)
+        if status.privacy is not None and status.privacy.epsilon is not None:
+            limit.add_metric(key, status.privacy.epsilon)
+            spent.add_metric(key, status.privacy.epsilon_spent or 0.0)
+            if status.privacy.rounds_left is not None:
+                left.add_metric(key, status.privacy.rounds_left)
         if status.round is not None:
             done.add_metric(key, status.round)
-    yield from (stalled, score, done)
+    yield from (stalled, score, done, spent, limit, left)

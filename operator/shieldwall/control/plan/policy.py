@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from kubernetes.client import V1ConfigMap
 
 from shieldwall.contract.policy import (
-    AggregationPolicy,
     AppPolicy,
     ClientPolicy,
     ContributionKind,
@@ -18,6 +17,9 @@ from shieldwall.contract.policy import (
     RuntimePolicy,
     ValidationPolicy,
 )
+from shieldwall.contract.privacy import PrivacyMode
+from shieldwall.control.api.aggregation_policy import aggregation_policy
+from shieldwall.control.api.calibration import calibrated
 from shieldwall.control.api.contribution import ContributionPolicy as Contribution
 from shieldwall.control.api.validation import ValidationPolicy as Validation
 from shieldwall.control.plan.labels import metadata
@@ -38,7 +40,11 @@ _HASH_CHARACTERS: Final = 16
 
 
 def runtime_policy(training: Training, settings: PlanSettings, node_keys: Mapping[str, str]) -> RuntimePolicy:
-    """The policy with the clients whose node keys are known."""
+    """The policy with the clients whose node keys are known.
+
+    Raises InvalidTrainingError where no noise keeps what is wanted of privacy; a second of work where it is amplified
+    by sampling and was not calculated before.
+    """
     clients = (client.name for client in training.spec.clients)
     return RuntimePolicy(
         federation=FederationPolicy(
@@ -49,9 +55,10 @@ def runtime_policy(training: Training, settings: PlanSettings, node_keys: Mappin
         ),
         app=_app(training),
         rounds=_rounds(training),
-        aggregation=_aggregation(training),
+        aggregation=aggregation_policy(training.spec),
         validation=_validation(training),
         contribution=_contribution(training),
+        privacy=calibrated(training.spec),
         clients=tuple(
             ClientPolicy(name=name, node_public_key=node_keys[name]) for name in clients if name in node_keys
         ),
@@ -78,20 +85,6 @@ def _rounds(training: Training) -> RoundsPolicy:
         min_replies=training.spec.min_replies,
         timeout_seconds=rounds.timeout_seconds,
         grace_seconds=rounds.grace_seconds,
-    )
-
-
-def _aggregation(training: Training) -> AggregationPolicy:
-    aggregation = training.spec.aggregation
-    return AggregationPolicy(
-        rule=aggregation.rule,
-        byzantine=aggregation.tolerated,
-        beta=aggregation.beta,
-        select=aggregation.select,
-        pre_aggregation=training.spec.pre_aggregation,
-        bucket_size=aggregation.bucket_size,
-        max_norm=aggregation.max_norm,
-        reject_norm=aggregation.reject_norm,
     )
 
 
@@ -129,8 +122,14 @@ def policy_hash(policy: RuntimePolicy) -> str:
 
 
 def client_policy_hash(policy: RuntimePolicy) -> str:
-    """Changes with what client pods go by, who they are and what they run; not with rounds, rule or other clients."""
-    return _hash(policy.federation.model_dump_json() + policy.app.model_dump_json())
+    """Changes with what client pods go by, who they are, what they run and the noise that they add themselves.
+
+    Not with rounds, rule or other clients, but for what of these decides the noise.
+    """
+    privacy = policy.privacy
+    added_there = privacy is not None and privacy.mode is not PrivacyMode.CLIENT_LEVEL_CENTRAL
+    own = privacy.model_dump_json() if privacy is not None and added_there else ""
+    return _hash(policy.federation.model_dump_json() + policy.app.model_dump_json() + own)
 
 
 def _hash(text: str) -> str:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.control.api.privacy import PrivacyMode
 from shieldwall.control.api.requests import PAUSED
 from shieldwall.control.api.status import Condition, ConditionStatus
 from shieldwall.control.status.certificates import Verdict, certificates_verdict
+from shieldwall.control.status.privacy import privacy_verdict, signal_verdict
 from shieldwall.control.status.progress import State
 from shieldwall.control.status.text import MESSAGE, clip, rfc3339
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from shieldwall.control.api.status import FederatedTrainingStatus
+    from shieldwall.control.api.budget_status import PrivacyBudgetStatus
+    from shieldwall.control.api.status import FederatedTrainingStatus, PrivacyStatus
     from shieldwall.control.status.progress import Progress
     from shieldwall.control.status.view import View
 
@@ -32,13 +33,9 @@ _KEPT: Final = (
     "Nothing of the spec is acted on until it is corrected. What runs is kept by the one that was accepted last:"
     " certificates are renewed and its objects repaired."
 )
-_NO_NOISE: Final = (
-    "No noise is added, so that a model may tell of single records, and no mode that adds any is available yet:"
-    " release no model whose records must stay hidden."
-)
 
 
-def conditions_of(view: View, progress: Progress) -> tuple[Condition, ...]:
+def conditions_of(view: View, progress: Progress, privacy: PrivacyStatus) -> tuple[Condition, ...]:
     """All of them, always in the same order."""
     verdicts = {
         "Ready": Verdict(_if(progress.state is State.CURRENT), progress.reason, progress.message),
@@ -46,13 +43,17 @@ def conditions_of(view: View, progress: Progress) -> tuple[Condition, ...]:
         "Stalled": _stalled(progress),
         "Suspended": _with_unclear_pause(view, _suspended(view)),
         "Certificates": certificates_verdict(view),
-        "Privacy": _privacy(view),
+        "Privacy": privacy_verdict(view, privacy),
+        "PrivacySignal": signal_verdict(view, privacy),
     }
     return timed(verdicts, view.sight.previous, view.observed_generation, view.sight.now)
 
 
 def timed(
-    verdicts: Mapping[str, Verdict], previous: FederatedTrainingStatus | None, generation: int | None, now: datetime
+    verdicts: Mapping[str, Verdict],
+    previous: FederatedTrainingStatus | PrivacyBudgetStatus | None,
+    generation: int | None,
+    now: datetime,
 ) -> tuple[Condition, ...]:
     """Verdicts with their times: those of ``previous`` where the status is the same, else ``now``."""
     known = {condition.type: condition for condition in previous.conditions} if previous is not None else {}
@@ -123,11 +124,3 @@ def _with_unclear_pause(view: View, verdict: Verdict) -> Verdict:
         return verdict
     told = f'The annotation {PAUSED} is {unclear} and not understood; "true" pauses.'
     return replace(verdict, message=f"{verdict.message} {told}")
-
-
-def _privacy(view: View) -> Verdict:
-    """No noise is added by any mode yet; a mode that is asked for is refused at apply."""
-    privacy = view.sight.training.spec.privacy
-    if privacy is None or privacy.mode is PrivacyMode.NONE:
-        return Verdict(ConditionStatus.FALSE, "Unprotected", _NO_NOISE)
-    return Verdict(ConditionStatus.FALSE, "NotAvailable", f"{privacy.mode.value} is not available yet. {_NO_NOISE}")

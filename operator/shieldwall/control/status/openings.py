@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from kubernetes.client import V1NetworkPolicy
-
 from shieldwall.control.plan.labels import Component, labels
 from shieldwall.control.plan.names import Names
 
@@ -26,11 +24,10 @@ def foreign_policies(sight: Sight) -> list[str]:
     Who its owner is said to be does not count: anybody can write that.
     """
     pods = _pods(sight.training)
-    planned = {each.metadata.name for each in sight.plan.objects if isinstance(each, V1NetworkPolicy) and each.metadata}
     return [
         policy.name
         for policy in sight.policies
-        if not (policy.owner == sight.training.uid and policy.name in planned)
+        if not (policy.owner == sight.training.uid and policy.name in sight.outline.network_policies)
         and any(_selects(policy, pod) for pod in pods)
     ]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Phase
 from shieldwall.control.api.status import ConditionStatus
+from shieldwall.control.status.recount import privacy_of
 from shieldwall.control.status.text import count, some
 from shieldwall.control.status.view import SERVER_NOT_READY, STEWARD_UNREACHABLE
 
@@ -174,14 +175,21 @@ def _phase(view: View) -> Progress:
         case Phase.TRAINING:
             return Progress(State.CURRENT, phase.value, view.progress)
         case Phase.COMPLETED:
-            rounds = count(view.released or 0, "round/rounds")
-            return Progress(State.CURRENT, phase.value, f"The training is complete; {rounds} released. {_STOP}")
+            return Progress(State.CURRENT, phase.value, f"{_completed(view)} {_STOP}")
         case Phase.WAITING:
             needed = count(view.sight.training.spec.min_replies, "client/clients")
             message = f"The next run needs {needed} online; status.clients names who is not. {view.progress}"
             return Progress(State.WORKING, phase.value, message)
         case _:
             return Progress(State.WORKING, Phase.STARTING.value, "The server has started and prepares the run.")
+
+
+def _completed(view: View) -> str:
+    """All rounds are released, or as many as privacy allows."""
+    told, released = privacy_of(view.last), view.released or 0
+    if told is not None and told.privacy.rounds_left < 1 and released < view.sight.training.spec.rounds.count:
+        return f"The training has ended: no further round fits into privacy.epsilon. {view.progress}"
+    return f"The training is complete; {count(released, 'round/rounds')} released."
 
 
 _RULES: Final[tuple[Callable[[View], Progress | None], ...]] = (

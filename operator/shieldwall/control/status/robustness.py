@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Final
-
-from kubernetes.client import V1ConfigMap
 
 from shieldwall.contract.policy import Rule
 from shieldwall.contract.records import Fate
 from shieldwall.contract.theorem import replies_needed
-from shieldwall.control.plan.policy import POLICY_FILE
 from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
 
 if TYPE_CHECKING:
@@ -75,21 +71,12 @@ def _policy_in_force(view: View) -> Finding:
         return failed(_FED_AVG)
     if view.fresh is None:
         return UNSEEN
-    wanted, found = _policy_sha256(view), view.fresh.status.policy_sha256
+    wanted, found = view.sight.outline.policy_sha256, view.fresh.status.policy_sha256
     if wanted is None or found is None:
         return unknown("The server has not told its policy yet.")
     if found != wanted:
         return failed("The server goes by another policy than the spec's.")
     return observed("The server goes by the spec's policy.")
-
-
-def _policy_sha256(view: View) -> str | None:
-    """Hex digest of the policy in the plan's ConfigMap; None while it is withheld."""
-    for each in view.sight.plan.objects:
-        if isinstance(each, V1ConfigMap) and each.metadata is not None and each.metadata.name == view.names.policy:
-            text = (each.data or {}).get(POLICY_FILE)
-            return hashlib.sha256(text.encode()).hexdigest() if text is not None else None
-    return None
 
 
 def _needed(aggregation: Aggregation) -> int:

@@ -5,24 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.status import CheckState, SecurityStatus
-from shieldwall.control.status import contribution, mutual_tls, robustness
-from shieldwall.control.status.checks import Claim, failed
+from shieldwall.control.status import contribution, mutual_tls, privacy, robustness
 
 if TYPE_CHECKING:
     from shieldwall.control.api.status import Check
-    from shieldwall.control.status.checks import Finding
     from shieldwall.control.status.view import View
-
-
-def _no_privacy(_: View) -> Finding:
-    return failed("Differential privacy is not available yet: no noise is added to what is released.")
 
 
 CLAIMS: Final = (
     *mutual_tls.CLAIMS,
     *robustness.CLAIMS,
-    Claim("PrivacyAccounted", 15, _no_privacy),
-    Claim("PrivacyWithinBudget", 10, _no_privacy),
+    *privacy.CLAIMS,
     *contribution.CLAIMS,
 )
 """25 points each for mutual TLS, robust aggregation, privacy and contribution."""

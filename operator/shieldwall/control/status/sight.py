@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from shieldwall.control.api.status import FederatedTrainingStatus
     from shieldwall.control.api.training import Training
     from shieldwall.control.plan.orders import Observed, Plan
+    from shieldwall.control.plan.outline import Outline
+    from shieldwall.control.status.recount import Recount
     from shieldwall.control.steward.sight import StewardSight
 
 
@@ -68,6 +70,7 @@ class Sight:
     training: Training
     now: datetime
     plan: Plan
+    outline: Outline
     observed: Observed
     workloads: Mapping[str, Workload] = field(default_factory=dict)
     """By name of the StatefulSet or Deployment."""
@@ -75,6 +78,8 @@ class Sight:
     """NetworkPolicies of the namespace, whoever made them, as of the last list."""
     steward: StewardSight | None = None
     """None while it has never answered."""
+    recount: Recount | None = None
+    """ε of the steward's newest record, counted again; None while it has told none."""
     trouble: Trouble | None = None
     """Something that needs a human."""
     retrying: Trouble | None = None

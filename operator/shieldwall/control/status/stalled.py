@@ -46,6 +46,7 @@ def stalled_status(
         "Suspended": unseen,
         "Certificates": unseen,
         "Privacy": unseen,
+        "PrivacySignal": unseen,
     }
     before = previous if previous is not None else FederatedTrainingStatus()
     summary, clients = before.summary, before.clients

@@ -38,5 +38,7 @@ class StewardSight:
     """A handshake with the same listener that showed no certificate."""
     closed_port: Probe = Probe.UNKNOWN
     """A connection to a port of the server that network policy does not open to the operator."""
+    newest: RoundRecord | None = None
+    """The last record, whatever came of the attempt: local privacy is spent also where nothing is released."""
     reachable: bool = True
     """False when later attempts failed; the rest is what was seen before."""

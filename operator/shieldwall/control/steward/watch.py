@@ -180,29 +180,34 @@ class StewardWatch:
         async with self._around.share.asking, self._turn:
             status = await api.status()
             await api.fulfil(self._around.reinstatements(), status)
-            last = await self._last_round(api, status)
+            newest, last = await self._last_records(api, status)
         if probing is not None:
             self._probed = probing.result()
         if self._failures >= _LOST:
             _LOG.info("The steward of %s answers again.", self._around.name)
         self._failures = 0
-        self._see(StewardSight(self._around.clock(), status, last, api.server_serial, *self._probed))
+        self._see(StewardSight(self._around.clock(), status, last, api.server_serial, *self._probed, newest))
 
-    async def _last_round(self, api: StewardApi, status: StewardStatus) -> RoundRecord | None:
-        """The last released round: looked for among new records only, the newest first."""
+    async def _last_records(
+        self, api: StewardApi, status: StewardStatus
+    ) -> tuple[RoundRecord | None, RoundRecord | None]:
+        """The last record and the last that released: looked for among new records only, the newest first."""
         known = self._records if self._records <= status.records else 0  # fewer: the server's volume is a new one
-        first = status.records
+        first, newest = status.records, None
         with suppress(AnswerTooLargeError):
             for step in _STEPS:
                 if first <= known:
                     break
                 first = max(known, first - step)
-                for record in reversed(await api.rounds(first)):
+                records = await api.rounds(first)
+                newest = newest or next(reversed(records), None)
+                for record in reversed(records):
                     if record.outcome is Outcome.RELEASED:
                         self._records = status.records
-                        return record
+                        return newest, record
         self._records = status.records
-        return self._sight.last_round if self._sight is not None and known > 0 else None
+        before = self._sight if known > 0 else None
+        return (newest, None) if before is None else (newest or before.newest, before.last_round)
 
     async def _probe(self, where: Whereabouts, bare: ssl.SSLContext) -> Probed:
         async with self._around.share.probing, self._around.turns.probing:
@@ -251,4 +256,4 @@ class StewardWatch:
 
 def _news(sight: StewardSight) -> tuple[object, ...]:
     probed = (sight.without_certificate, sight.closed_port)
-    return (news_of(sight.status), sight.last_round, sight.server_serial, *probed, sight.reachable)
+    return (news_of(sight.status), sight.last_round, sight.newest, sight.server_serial, *probed, sight.reachable)

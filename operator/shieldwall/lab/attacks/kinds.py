@@ -7,7 +7,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.lab.attacks import freeriders, optimised, targeted, untargeted
+from shieldwall.lab.attacks import optimised, targeted, untargeted
+from shieldwall.lab.attacks.freeriders import FreeRider
+from shieldwall.local.attackers.kinds import AttackKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,12 +57,15 @@ class LabAttack(StrEnum):
     BACKDOOR = "backdoor"
     MODEL_REPLACEMENT = "model-replacement"
     MODEL_REPLACEMENT_FITTED = "model-replacement-fitted"
-    FREE_ZERO = "free-zero"
-    FREE_NOISE = "free-noise"
-    FREE_REPLAY = "free-replay"
-    FREE_DELAYED = "free-delayed"
-    FREE_COLLUDING = "free-colluding"
-    FREE_STALE = "free-stale"
+    FREE_ZERO = AttackKind.FREE_ZERO
+    FREE_SCALED = AttackKind.FREE_SCALED
+    FREE_NOISE = AttackKind.FREE_NOISE
+    FREE_REPLAY = AttackKind.FREE_REPLAY
+    FREE_REPLAY_NOISE = AttackKind.FREE_REPLAY_NOISE
+    FREE_DELAYED = AttackKind.FREE_DELAYED
+    FREE_COLLUDING = AttackKind.FREE_COLLUDING
+    FREE_STALE = AttackKind.FREE_STALE
+    FREE_STALE_NOISE = AttackKind.FREE_STALE_NOISE
     NAN = "nan"
     INFINITY = "infinity"
     WRONG_SHAPE = "wrong-shape"
@@ -92,8 +97,8 @@ def _backdoor(what: str, craft: Callable[[View], Lies]) -> Plan:
     return Plan(Goal.TARGETED, what, craft, Poison.TRIGGER)
 
 
-def _free(what: str, craft: Callable[[View], Lies]) -> Plan:
-    return Plan(Goal.FREE, what, craft)
+def _free(what: str, kind: AttackKind) -> Plan:
+    return Plan(Goal.FREE, what, FreeRider(kind))
 
 
 def _protocol(what: str) -> Plan:
@@ -119,12 +124,15 @@ PLANS: Final[Mapping[LabAttack, Plan]] = MappingProxyType(
         LabAttack.MODEL_REPLACEMENT_FITTED: _backdoor(
             "the same within the largest honest norm", targeted.model_replacement_fitted
         ),
-        LabAttack.FREE_ZERO: _free("no update at all", freeriders.zero),
-        LabAttack.FREE_NOISE: _free("noise", freeriders.noise),
-        LabAttack.FREE_REPLAY: _free("the last global update", freeriders.replay),
-        LabAttack.FREE_DELAYED: _free("an old global update", freeriders.delayed),
-        LabAttack.FREE_COLLUDING: _free("the last global update under shared noise", freeriders.colluding),
-        LabAttack.FREE_STALE: _free("their first update for ever", freeriders.stale),
+        LabAttack.FREE_ZERO: _free("no update at all", AttackKind.FREE_ZERO),
+        LabAttack.FREE_SCALED: _free("the last global update × 0.5 to 2", AttackKind.FREE_SCALED),
+        LabAttack.FREE_NOISE: _free("noise as long as the last global update", AttackKind.FREE_NOISE),
+        LabAttack.FREE_REPLAY: _free("the last global update", AttackKind.FREE_REPLAY),
+        LabAttack.FREE_REPLAY_NOISE: _free("the same under noise", AttackKind.FREE_REPLAY_NOISE),
+        LabAttack.FREE_DELAYED: _free("an old global update", AttackKind.FREE_DELAYED),
+        LabAttack.FREE_COLLUDING: _free("noise that all of them share", AttackKind.FREE_COLLUDING),
+        LabAttack.FREE_STALE: _free("their first update for ever", AttackKind.FREE_STALE),
+        LabAttack.FREE_STALE_NOISE: _free("the same under noise", AttackKind.FREE_STALE_NOISE),
         LabAttack.NAN: _protocol("one number that is none"),
         LabAttack.INFINITY: _protocol("one number that is infinite"),
         LabAttack.WRONG_SHAPE: _protocol("arrays of another shape"),

@@ -23,7 +23,7 @@ def min_max(view: View) -> Lies:
     """As far from the mean as the two honest updates that are farthest apart are from each other.
 
     Sends mean − g·spread with the largest g for which max_i ‖lie − u_i‖ ≤ max_ij ‖u_i − u_j‖.
-    Source: Shejwalkar and Houmansadr 2021, "Manipulating the Byzantine" (NDSS), section IV, inverse-std direction.
+    Source: Shejwalkar and Houmansadr 2021, "Manipulating the Byzantine" (NDSS 2021), section IV, inverse-std direction.
     """
     away = -view.spread
     centred = view.honest - view.mean
@@ -38,7 +38,7 @@ def min_max(view: View) -> Lies:
 def min_sum(view: View) -> Lies:
     """As far as the sum of squared distances to the honest updates stays below that of the worst honest one.
 
-    Source: Shejwalkar and Houmansadr 2021 (NDSS), section IV, inverse-std direction.
+    Source: Shejwalkar and Houmansadr 2021 (NDSS 2021), section IV, inverse-std direction.
     """
     away = -view.spread
     centred = view.honest - view.mean

@@ -14,6 +14,7 @@ from shieldwall.local.standing import FATE_SENTENCES, Standing, standing_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from shieldwall.contract.privacy import PrivacyRecord
     from shieldwall.contract.records import ClientStatus, ReplyRecord, RoundRecord
     from shieldwall.local.outcome import RunOutcome
 
@@ -209,3 +210,21 @@ def refused_handshakes(outcome: RunOutcome) -> dict[str, int]:
 def round_seconds(outcome: RunOutcome) -> Spread | None:
     """How long the released rounds took."""
     return Spread.of(record.seconds for record in outcome.released)
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyFacts:
+    """How privacy stood after one attempt at a round."""
+
+    round: int
+    attempt: int
+    privacy: PrivacyRecord
+
+
+def privacy_facts(outcome: RunOutcome) -> list[PrivacyFacts]:
+    """One for each record that tells of privacy, oldest first."""
+    return [
+        PrivacyFacts(record.round, record.attempt, record.privacy)
+        for record in outcome.records
+        if record.privacy is not None
+    ]

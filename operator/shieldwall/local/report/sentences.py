@@ -62,7 +62,16 @@ def run_summary(outcome: RunOutcome) -> str:
         others = (Standing.OUTVOTED, Standing.REJECTED, Standing.ABSENT)
         fared += [f"{counts[each]} {each}" for each in others if counts[each]]
         sentences.append(f"Of {plural(counts.total(), 'reply')}, {_listed(fared)}.")
-    return " ".join([*sentences, *_attackers(outcome), *_banned(outcome), *_door(outcome)])
+    return " ".join(
+        [*sentences, *_privacy(outcome), *_attackers(outcome), *_banned(outcome), *_door(outcome)],
+    )
+
+
+def _privacy(outcome: RunOutcome) -> list[str]:
+    if outcome.epsilon is None:
+        return []
+    spent = f"What was released spent ε = {number(outcome.epsilon)}."
+    return [spent, outcome.message] if outcome.budget_spent and outcome.end is End.COMPLETED else [spent]
 
 
 def _banned(outcome: RunOutcome) -> list[str]:

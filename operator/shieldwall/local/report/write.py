@@ -62,6 +62,7 @@ def _run_json(run: RunOutcome) -> dict[str, object]:
         **run.model_dump(mode="json"),
         "summary": sentences.run_summary(run),
         "accuracy": run.accuracy,
+        "epsilon": run.epsilon,
         "replies": {standing.value: facts.totals(run)[standing] for standing in Standing},
         "rejections": rejected,
         "banned": facts.banned(run),

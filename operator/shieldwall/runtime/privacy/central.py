@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shieldwall.accounting import aggregate_multiplier, next_clip, sensitivity_of
+from shieldwall.accounting import sensitivity_of, update_noise
 from shieldwall.runtime.privacy.mechanism import add_noise
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class CentralNoise:
         """
         adaptive, multiplier, within = self.policy.adaptive, self.policy.noise_multiplier, None
         if adaptive is not None:
-            multiplier = aggregate_multiplier(multiplier, adaptive.count_noise)
+            multiplier = update_noise(multiplier, adaptive.count_noise)
             within = self._within(norms, adaptive.count_noise)
         sensitivity = sensitivity_of(policy, len(norms), self.clip)
         add_noise(delta, multiplier * sensitivity, self.generator)
@@ -70,13 +70,16 @@ class CentralNoise:
 
 
 def clip_in_force(policy: PrivacyPolicy, spends: Sequence[Spend]) -> float:
-    """The clip of the round to come: the policy's, or what the last release and its count made of it."""
+    """The clip of the round to come: the policy's, or what the last release and its count made of it.
+
+    C ← C·exp(−η(b̄ − γ)). Source: Andrew et al. 2019 (arXiv:1905.03871), section 2.
+    """
     if policy.adaptive is None:
         return policy.clip
     last = next((spend for spend in reversed(spends) if spend.within is not None), None)
     if last is None or last.within is None:
         return policy.clip
-    return next_clip(last.clip, last.within, policy.adaptive.quantile, policy.adaptive.rate)
+    return last.clip * math.exp(-policy.adaptive.rate * (last.within - policy.adaptive.quantile))
 
 
 def signal_to_noise(clip: float, deviation: float, size: int) -> float:

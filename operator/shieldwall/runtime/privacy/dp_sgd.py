@@ -133,15 +133,23 @@ class DpSgd:
         and the same dtypes. A record whose gradient is not finite counts as none: an error would tell of it.
         Raises DpSgdError where no batch was drawn or an axis is not the batch's.
         """
-        if self._waiting is None:
-            raise DpSgdError("draw a batch for each gradient: private.batches(records) gives as many as there may be")
-        size = self._waiting
+        size = self._drawn_last()
         rows = [_rows(leaf, size) for leaf in _leaves(per_example)]
         factors = _factors(rows, self.clip, size)
-        self._waiting = None
-        self.taken += 1
+        self.take()
         means = iter([self._mean(array, factors) for array in rows])
         return _rebuilt(per_example, means)
+
+    def take(self) -> None:
+        """Count a step whose gradient another library made private by these parameters; raises as ``gradient`` does."""
+        self._drawn_last()
+        self._waiting = None
+        self.taken += 1
+
+    def _drawn_last(self) -> int:
+        if self._waiting is None:
+            raise DpSgdError("draw a batch for each gradient: private.batches(records) gives as many as there may be")
+        return self._waiting
 
     def _mean(self, rows: Matrix, factors: NDArray[np.float64]) -> Matrix:
         flat = rows.reshape(len(rows), -1) if rows.size else np.empty((0, int(np.prod(rows.shape[1:]))), rows.dtype)

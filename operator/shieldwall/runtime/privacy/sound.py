@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shieldwall.accounting import UnsoundPairError, aggregate_multiplier, sensitivity_of, true_epsilon
+from shieldwall.accounting import CountTooLoudError, UnsoundPairError, sensitivity_of, true_epsilon, update_noise
 from shieldwall.contract.policy import Mode
 from shieldwall.contract.privacy import PrivacyMode
 from shieldwall.contract.records import Outcome
@@ -54,8 +54,8 @@ def _require_sound_rule(policy: RuntimePolicy, privacy: PrivacyPolicy) -> None:
         ) from error
     if privacy.adaptive is not None:
         try:
-            aggregate_multiplier(multiplier, privacy.adaptive.count_noise)
-        except ValueError as error:
+            update_noise(multiplier, privacy.adaptive.count_noise)
+        except CountTooLoudError as error:
             raise UnsoundPrivacyError(f"adaptiveClipping: {error}") from error
 
 

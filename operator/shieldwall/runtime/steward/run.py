@@ -108,7 +108,8 @@ def next_step(state: RunState, seen: Observation, rounds: RoundsPolicy, now: flo
 
     A managed training is complete with its last round. A wrapped one is when the user's ServerApp ends well: how many
     rounds it runs, and what it does after them, is its own affair; when it fails it begins anew. Where the privacy
-    budget is spent no other run can release anything, and the training ends with what was released.
+    budget is spent no other run can release anything: the training is complete with what it released, and has failed
+    if that is nothing.
     """
     if not seen.reachable:
         return Step(state, Phase.TRAINING if state.current else Phase.STARTING, "Flower's SuperLink does not answer.")
@@ -143,7 +144,8 @@ def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
         return Step(state, Phase.COMPLETED, f"The app ended after round {seen.released}.")
     if state.spent:
         end = f"the training ends after round {seen.released} of {rounds.count}"
-        return Step(state, Phase.FAILED, f"{state.spent[0].upper()}{state.spent[1:]}; {end}.")
+        phase = Phase.COMPLETED if seen.released else Phase.FAILED
+        return Step(state, phase, f"{state.spent[0].upper()}{state.spent[1:]}; {end}.")
     if (running := next((run for run in seen.runs if run.stage is not RunStage.FINISHED), None)) is not None:
         return Step(state.started(running.run_id, seen.released), Phase.TRAINING, _progress(running, seen, rounds))
     if state.fruitless >= FRUITLESS_RUNS:

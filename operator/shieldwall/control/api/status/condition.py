@@ -1,4 +1,4 @@
-"""status.conditions: one aspect of the training's state each."""
+"""status.conditions: one aspect of an object's state each."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -18,10 +18,11 @@ class ConditionStatus(StrEnum):
 
 
 class Condition(ApiModel):
-    """One aspect of the training's state, as the Kubernetes API conventions have it."""
+    """One aspect of the object's state, as the Kubernetes API conventions have it."""
 
     type: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z]+$")]
-    """Which aspect: Ready, Reconciling, Stalled, Suspended, Certificates, Privacy."""
+    """Which aspect: Ready, Reconciling, Stalled; of a training also Suspended, Certificates, Privacy, PrivacySignal;
+    of a budget also Exhausted."""
     status: ConditionStatus
     """Whether it holds."""
     reason: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9]*$")]

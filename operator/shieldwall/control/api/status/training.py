@@ -28,12 +28,23 @@ class PrivacyStatus(ApiModel):
 
     mode: Word | None = None
     """The mode in force."""
+    unit: Word | None = None
+    """What is hidden: one record, or one client with all that it has."""
+    adjacency: Word | None = None
+    """How it is counted: replace-one, one unit is replaced by another."""
     epsilon_spent: Annotated[float, Field(ge=0)] | None = None
-    """The privacy loss so far."""
+    """The privacy loss so far, over all runs on the same volume: of the client that spent most."""
     epsilon: Annotated[float, Field(ge=0)] | None = None
     """The privacy loss allowed."""
     delta: Annotated[float, Field(ge=0, le=1)] | None = None
     """The probability with which epsilon may be exceeded."""
+    noise_multiplier: Annotated[float, Field(ge=0)] | None = None
+    """The noise's standard deviation over the sensitivity of what it is added to."""
+    rounds_left: Count | None = None
+    """How many more rounds may be opened within epsilon."""
+    signal_to_noise: Annotated[float, Field(ge=0)] | None = None
+    """clip / (standard deviation of the noise * square root of the model's parameters) of the last release. Below 0.3
+    the noise outweighs what one client says."""
 
 
 class ModelStatus(ApiModel):

@@ -1,0 +1,130 @@
+"""PyTorch apps by Opacus; see ``make test-torch``."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from opacus.validators.errors import UnsupportedModuleError
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from shieldwall.runtime.privacy import dp_sgd
+from shieldwall.runtime.privacy.dp_sgd import DpSgd, DpSgdError, TooFewRecordsError
+from shieldwall.runtime.privacy.opacus import make_private
+
+RECORDS = 200
+pytestmark = pytest.mark.filterwarnings("ignore:Full backward hook")  # Opacus hooks the first layer, too
+
+
+def made(clip=1.0, noise_multiplier=0.0, batch_size=50, steps=4, seed=3):
+    return DpSgd(clip, noise_multiplier, batch_size, RECORDS, steps, np.random.default_rng(seed))
+
+
+def app(private, records=RECORDS, scale=1.0, module=None):
+    """A linear model of one output, its optimizer of learning rate 1, and its loader."""
+    torch.manual_seed(1)
+    inputs, wanted = torch.randn(records, 3) * scale, torch.randn(records, 1) * scale
+    model = module or nn.Linear(3, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    return make_private(model, optimizer, DataLoader(TensorDataset(inputs, wanted), batch_size=7), private)
+
+
+def step(model, optimizer, inputs, wanted):
+    optimizer.zero_grad()
+    nn.functional.mse_loss(model(inputs), wanted).backward()
+    optimizer.step()
+
+
+def weights(model):
+    return torch.cat([part.detach().reshape(-1) for part in model.parameters()]).numpy().copy()
+
+
+def test_the_loader_draws_what_dp_sgd_draws():
+    private, same = made(), made()
+    same.generator.integers(2**63)  # the seed of the noise
+    model, optimizer, loader = app(private)
+    sizes = []
+    for inputs, wanted in loader:
+        sizes.append(len(inputs))
+        step(model, optimizer, inputs, wanted)
+
+    assert sizes == [len(batch) for batch in same.batches(RECORDS)]
+    assert private.taken == 4
+    assert list(loader) == []
+
+
+def test_each_record_s_gradient_is_clipped_and_the_sum_divided_by_the_policy_s_batch():
+    private = made(clip=0.5, steps=1)
+    model, optimizer, loader = app(private, scale=100.0)
+    before = weights(model)
+    for inputs, wanted in loader:
+        rows = 2 * (inputs @ torch.tensor(before)[:, None] - wanted) * inputs
+        clipped = rows * torch.clamp(0.5 / rows.norm(dim=1, keepdim=True), max=1.0)
+        step(model, optimizer, inputs, wanted)
+
+    assert before - weights(model) == pytest.approx(clipped.sum(dim=0).numpy() / 50, rel=1e-3)
+
+
+def test_the_noise_is_that_of_a_replaced_record_and_of_the_session_s_generator():
+    torch.manual_seed(7)
+    wide = nn.Linear(3, 20_000, bias=False)
+    private = made(noise_multiplier=2.0, clip=0.25, steps=1)
+    inputs, wanted = torch.zeros(RECORDS, 3), torch.zeros(RECORDS, 20_000)
+    optimizer = torch.optim.SGD(wide.parameters(), lr=1.0)
+    model, optimizer, loader = make_private(wide, optimizer, DataLoader(TensorDataset(inputs, wanted)), private)
+    before = weights(model)
+    for batch in loader:
+        step(model, optimizer, *batch)
+
+    assert np.std(weights(model) - before) == pytest.approx(2.0 * 2 * 0.25 / 50, rel=0.02)
+
+
+def test_a_seed_of_the_app_does_not_reach_the_noise():
+    moves = []
+    for seed in (1, 2):
+        model, optimizer, loader = app(made(noise_multiplier=1.0, steps=1, seed=seed))
+        torch.manual_seed(99)
+        for batch in loader:
+            step(model, optimizer, *batch)
+        moves.append(weights(model))
+    assert not np.allclose(moves[0], moves[1])
+
+
+def test_an_empty_batch_is_a_step_of_noise():
+    private = DpSgd(1.0, 1.0, 1, RECORDS, 40, np.random.default_rng(5))
+    model, optimizer, loader = app(private)
+    sizes = []
+    for inputs, wanted in loader:
+        sizes.append(len(inputs))
+        step(model, optimizer, inputs, wanted)
+
+    assert 0 in sizes
+    assert private.taken == 40
+    assert np.isfinite(weights(model)).all()
+
+
+def test_a_second_step_on_one_batch_is_refused():
+    model, optimizer, loader = app(made())
+    inputs, wanted = next(iter(loader))
+    step(model, optimizer, inputs, wanted)
+    with pytest.raises(DpSgdError, match="draw a batch"):
+        step(model, optimizer, inputs, wanted)
+
+
+def test_a_client_with_too_few_records_does_not_train():
+    with pytest.raises(TooFewRecordsError):
+        app(made(), records=RECORDS - 1)
+
+
+def test_a_layer_that_mixes_records_is_refused():
+    with pytest.raises(UnsupportedModuleError):
+        app(made(), module=nn.Sequential(nn.Linear(3, 1), nn.BatchNorm1d(1)))
+
+
+def test_within_a_training_the_policy_s_parameters_hold():
+    with dp_sgd.session(made(steps=2)) as private:
+        model, optimizer, loader = app(None)
+        for batch in loader:
+            step(model, optimizer, *batch)
+    assert private.taken == 2
