@@ -91,7 +91,7 @@ class CanaryRecords:
     signs: NDArray[np.float32]
     length: float
 
-    def __call__(self, message: Message, context: Context) -> Message:
+    def __call__(self, message: Message, _: Context) -> Message:
         """Gradient descent uphill, so that what is sent has the canaries' own signs."""
         moved, private = only_arrays(message.content)[1][NETWORK].numpy().copy(), dp_sgd.current()
         for batch in private.batches(len(self.signs)):
@@ -132,7 +132,9 @@ def central_scores(policy: RuntimePolicy, privacy: PrivacyPolicy, coins: Coins, 
     moved, norms = {}, (0.0,) * n
     for coin in (True, False):
         canary = (1 if coin else -1) * LONG * privacy.clip
-        updates = Updates.of([np.array([value]) for value in (canary, *bystanders(policy.aggregation, n, privacy.clip))])
+        updates = Updates.of(
+            [np.array([value]) for value in (canary, *bystanders(policy.aggregation, n, privacy.clip))]
+        )
         moved[coin], norms = float(aggregate(updates, clipping, noise.seed()).delta[0]), updates.norms
     scores = np.zeros(len(coins))
     for _ in range(policy.rounds.count):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shieldwall.lab.run import Laboratory, Trial
     from shieldwall.lab.tasks import Floats
 
+
 class NoModelError(RuntimeError):
     """A training of the laboratory ended without a model; it says why."""
 

@@ -35,7 +35,8 @@ def single_image(gradient: Vector) -> NDArray[np.float64]:
     left, _, _ = np.linalg.svd(np.vstack([layer.hidden_weight, layer.hidden_bias]), full_matrices=False)
     image, one = left[:-1, 0], left[-1, 0]
     scale = one if abs(one) > 1 / _LARGEST else np.copysign(1 / _LARGEST, one)
-    return np.clip(image / scale, 0.0, 1.0)
+    held: NDArray[np.float64] = np.clip(image / scale, 0.0, 1.0)
+    return held
 
 
 def likely_classes(gradient: Vector, count: int) -> Classes:

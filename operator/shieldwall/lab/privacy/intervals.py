@@ -48,16 +48,12 @@ def true_positives(scores: Scores, members: Members, false_positives: float) -> 
     return float((scores[members] > threshold).mean())
 
 
-def bootstrapped(
-    groups: Sequence[Any], figure: Callable[[Sequence[Any]], float], rng: np.random.Generator
-) -> Estimate:
+def bootstrapped(groups: Sequence[Any], figure: Callable[[Sequence[Any]], float], rng: np.random.Generator) -> Estimate:
     """``figure`` of all groups, and percentiles over resampled ones: what shares a model or a seed stays together.
 
     Source: Davison, Hinkley 1997, Bootstrap Methods and their Application, section 3.8.
     """
-    drawn = [
-        figure([groups[place] for place in rng.integers(len(groups), size=len(groups))]) for _ in range(RESAMPLES)
-    ]
+    drawn = [figure([groups[place] for place in rng.integers(len(groups), size=len(groups))]) for _ in range(RESAMPLES)]
     low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return Estimate(figure(groups), float(low), float(high))
 

@@ -53,20 +53,31 @@ class Inversion:
     """The share of images that are told from 99 others; 0.01 by chance."""
 
 
-def invert(
-    task: Task, privacy: PrivacyPolicy | None, clients: int, records: int, victims: int, seed: int
-) -> list[list[Pair]]:
-    """Attack ``victims`` clients with so many records each; the same clients for every ``privacy``."""
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Whom an attack is aimed at."""
+
+    privacy: PrivacyPolicy | None
+    clients: int
+    """Of the federation; one of them is attacked."""
+    records: int
+    """In its update."""
+    victims: int
+    """So many federations, with other data and another model each."""
+
+
+def invert(task: Task, aim: Aim, seed: int) -> list[list[Pair]]:
+    """Attack each victim; the same victims for every ``privacy``."""
     drawn = np.random.default_rng([seed, 5])
     generator = np.random.default_rng([seed, 6])
     learner = TanhNetwork(task)
     found = []
-    for victim in range(victims):
+    for victim in range(aim.victims):
         candidates = drawn.choice(len(task.classes), CANDIDATES, replace=False)
-        own = Records(task.images, task.classes).take(candidates[:records])
-        parameters = learner.initial(seed + victim)
-        seen = single_step(Pupil(learner, [own], _RECIPE), parameters, privacy, clients, generator)
-        images = single_image(seen)[None] if records == 1 else batch_images(seen, parameters, records, drawn)
+        own = Records(task.images, task.classes).take(candidates[: aim.records])
+        parameters = learner.initial(seed * aim.victims + victim)
+        seen = single_step(Pupil(learner, [own], _RECIPE), parameters, aim.privacy, aim.clients, generator)
+        images = single_image(seen)[None] if aim.records == 1 else batch_images(seen, parameters, aim.records, drawn)
         found.append(_paired(own.images, images, task.images[candidates]))
     return found
 
@@ -77,8 +88,10 @@ def measured(groups: Sequence[Sequence[Pair]], records: int, rng: np.random.Gene
     return Inversion(
         records,
         pairs,
-        *(_mean(groups, figure, rng) for figure in (correlation, structure, signal_to_noise)),
-        identified=proportion(sum(pair.found for pair in pairs), len(pairs)),
+        _mean(groups, correlation, rng),
+        _mean(groups, structure, rng),
+        _mean(groups, signal_to_noise, rng),
+        proportion(sum(pair.found for pair in pairs), len(pairs)),
     )
 
 

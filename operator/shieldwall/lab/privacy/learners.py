@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -10,8 +10,6 @@ import numpy as np
 from shieldwall.lab.tasks import CLASSES, NETWORK, Network, initial_arrays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from shieldwall.lab.tasks import Floats, Task
@@ -55,12 +53,14 @@ class TanhNetwork:
         """See Learner."""
         hidden, errors, back = self._backwards(parameters, images, classes)
         sums = images.T @ back, back.sum(axis=0), hidden.T @ errors, errors.sum(axis=0)
-        return np.concatenate([part.reshape(-1) for part in sums]) / len(classes)
+        mean: Vector = np.concatenate([part.reshape(-1) for part in sums]) / len(classes)
+        return mean
 
     def logits(self, parameters: Vector, images: Floats) -> NDArray[Any]:
         """See Learner."""
         network = Network.of(parameters)
-        return self._hidden(network, images) @ network.out_weight + network.out_bias
+        logits: NDArray[Any] = self._hidden(network, images) @ network.out_weight + network.out_bias
+        return logits
 
     def _backwards(
         self, parameters: Vector, images: Floats, classes: Classes
@@ -79,16 +79,13 @@ class TanhNetwork:
 
 @dataclass(frozen=True, slots=True)
 class LinearClassifier:
-    """A weight for each feature and class, no bias: noise on it would weigh as much as all that on the weights.
+    """A weight for each of ``size`` features and each class, and no bias: noise on it would outweigh all the others.
 
-    ``features``: (n, p) images → (n, k), of norm 1 and fixed before any data are seen. DP-SGD learns more from such
-    features than it can learn by itself on few records (Tramèr and Boneh 2021, arXiv:2011.11660).
+    What it calls images are features of norm 1, fixed before any data are seen: DP-SGD learns more from them than what
+    it can learn by itself on few records (Tramèr and Boneh 2021, arXiv:2011.11660).
     """
 
-    features: Callable[[Floats], NDArray[Any]]
     size: int
-    """K."""
-    _made: dict[bytes, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def initial(self, seed: int) -> Vector:  # noqa: ARG002  # a Learner's signature; the problem is convex
         """See Learner."""
@@ -96,24 +93,18 @@ class LinearClassifier:
 
     def gradients(self, parameters: Vector, images: Floats, classes: Classes) -> NDArray[Any]:
         """See Learner."""
-        return _outer(self._of(images), _errors(self.logits(parameters, images), classes))
+        return _outer(images, _errors(self.logits(parameters, images), classes))
 
     def mean_gradient(self, parameters: Vector, images: Floats, classes: Classes) -> Vector:
         """See Learner."""
-        products = self._of(images).T @ _errors(self.logits(parameters, images), classes)
+        products = images.T @ _errors(self.logits(parameters, images), classes)
         mean: Vector = products.reshape(-1) / len(classes)
         return mean
 
     def logits(self, parameters: Vector, images: Floats) -> NDArray[Any]:
         """See Learner."""
-        scores: NDArray[Any] = self._of(images) @ parameters.reshape(self.size, CLASSES)
+        scores: NDArray[Any] = images @ parameters.reshape(self.size, CLASSES)
         return scores
-
-    def _of(self, images: Floats) -> NDArray[Any]:
-        key = images.tobytes()
-        if key not in self._made:
-            self._made[key] = self.features(images).astype(np.float32)
-        return self._made[key]
 
 
 def accuracy(learner: Learner, parameters: Vector, images: Floats, classes: Classes) -> float:
@@ -133,7 +124,7 @@ def log_odds(learner: Learner, parameters: Vector, images: Floats, classes: Clas
 
 def _errors(logits: NDArray[Any], classes: Classes) -> NDArray[Any]:
     """Probabilities minus what would be right, (n, CLASSES)."""
-    errors = np.exp(logits - logits.max(axis=1, keepdims=True))
+    errors: NDArray[Any] = np.exp(logits - logits.max(axis=1, keepdims=True))
     errors /= errors.sum(axis=1, keepdims=True)
     errors[np.arange(len(classes)), classes] -= 1
     return errors
@@ -142,4 +133,4 @@ def _errors(logits: NDArray[Any], classes: Classes) -> NDArray[Any]:
 def _outer(left: NDArray[Any], right: NDArray[Any]) -> NDArray[Any]:
     """(n, a), (n, b) → (n, a·b)."""
     products: NDArray[Any] = left[:, :, None] * right[:, None, :]
-    return products.reshape(len(left), -1)
+    return products.reshape(len(left), left.shape[1] * right.shape[1])

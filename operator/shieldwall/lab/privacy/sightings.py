@@ -11,7 +11,6 @@ from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.privacy import PrivacyMode
 from shieldwall.lab.grid import RUN_ID
-from shieldwall.lab.privacy.attacked import fitted
 from shieldwall.lab.tasks import NETWORK
 from shieldwall.runtime.aggregation import Updates, aggregate
 from shieldwall.runtime.flower.messages import ARRAYS_KEY, only_arrays
@@ -49,15 +48,13 @@ def single_step(
     """
     count = len(pupil.records[0])
     once = replace(pupil, recipe=replace(pupil.recipe, steps=1))
-    match None if privacy is None else privacy.mode:
-        case PrivacyMode.RECORD_LEVEL:
-            whole = fitted(privacy, count).model_copy(update={"batch_size": count, "steps": 1})
-            return replied(once, parameters, whole, generator) * -(whole.clip / pupil.recipe.private_rate)
-        case PrivacyMode.CLIENT_LEVEL_CENTRAL:
-            update = replied(once, parameters, None, generator)
-            return _released(update, privacy, clients, generator) * -(clients / pupil.recipe.rate)
-        case _:
-            return replied(once, parameters, privacy, generator) / -pupil.recipe.rate
+    if privacy is not None and privacy.mode is PrivacyMode.RECORD_LEVEL:
+        whole = privacy.model_copy(update={"records": count, "batch_size": count, "steps": 1})
+        return replied(once, parameters, whole, generator) * -(whole.clip / pupil.recipe.private_rate)
+    update = replied(once, parameters, privacy, generator)
+    if privacy is not None and privacy.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL:
+        update = _released(update, privacy, clients, generator) * clients
+    return update / -pupil.recipe.rate
 
 
 def _released(update: Vector, privacy: PrivacyPolicy, clients: int, generator: np.random.Generator) -> Vector:
