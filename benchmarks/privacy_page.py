@@ -213,7 +213,7 @@ were run; a local mode's noise is calibrated for two rounds more, which may have
 _LIMITS: Final = """## What this shows and what it does not
 
 - An attack that fails proves nothing about better ones; (ε, δ) does, and an attack or audit above it would prove a
-  mistake in the code. A bound that is proved is about a third of what is accounted: that is how close one run comes.
+  mistake in the code. What one run proves is a third to a half of what is accounted: that is how close it comes.
 - Attackers here know much: the model, the procedure, other clients' data, every round. Without privacy, nobody needs
   that much: one gradient of one record gives the image back exactly.
 - Inversion is shown at its worst for the client: one step, one record or four. More records and more steps hide
