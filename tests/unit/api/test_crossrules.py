@@ -178,11 +178,6 @@ def test_a_rule_of_aggregation_is_refused_outside_its_theorem(document, aggregat
         ({"identity": {"issuer": {"secret": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
         ({"identity": {"issuer": {"certManager": {"name": "ca"}}}}, "spec.identity.issuer", "not supported yet"),
         (
-            {"privacy": {"mode": "None", "budgetRef": "patients"}},
-            "spec.privacy.budgetRef",
-            "Give a mode other than None",
-        ),
-        (
             {
                 "privacy": {"mode": "ClientLevelLocal", "delta": 0.001, "clip": 1.0, "noiseMultiplier": 9.0}
                 | {"budgetRef": "patients"}

@@ -46,13 +46,12 @@ def refused(document):
 
     def evaluate(before, after):
         old, new = defaulted(before), defaulted(after)
-        verdicts = {
-            ".".join(path) + rule["fieldPath"]: environment.compile(rule["rule"])
-            .eval(data={"self": at(new, path), "oldSelf": at(old, path)})
-            .value()
-            for path, rule in RULES
-        }
-        return [field for field, holds in verdicts.items() if not holds]
+
+        def holds(path, rule):
+            data = {"self": at(new, path), "oldSelf": at(old, path)}
+            return environment.compile(rule["rule"]).eval(data=data).value()
+
+        return list(dict.fromkeys(".".join(path) + rule["fieldPath"] for path, rule in RULES if not holds(path, rule)))
 
     return evaluate
 

@@ -30,6 +30,8 @@ from shieldwall.pki.pem import certificates_to_pem
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.privacy.ledger import epsilon_spent
 
+pytestmark = pytest.mark.slow
+
 KILLS = 50
 DELTA = 1e-5
 CENTRAL, LOCAL = PrivacyMode.CLIENT_LEVEL_CENTRAL, PrivacyMode.CLIENT_LEVEL_LOCAL
