@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup tools demo test test-torch lint unit slow long bench matrix lock generate format e2e cluster-up cluster-down clean
+.PHONY: help setup tools demo test test-torch lint unit slow long bench privacy matrix lock generate format e2e cluster-up cluster-down clean
 SHELL := /bin/bash
 BIN := .venv/bin
 
@@ -52,6 +52,9 @@ bench: setup tools ## Benchmarks, as ratios against peers in one run
 	$(BIN)/python benchmarks/aggregation.py
 	$(BIN)/python benchmarks/round_time.py
 	$(BIN)/python benchmarks/operator_scale.py
+
+privacy: setup ## What privacy costs, and attacks with and without it (a quarter of an hour of one core); writes docs/privacy-measured.md
+	$(BIN)/python benchmarks/privacy_utility.py
 
 matrix: setup ## Every attack against every rule (an hour or two of one core); writes docs/attack-matrix.md
 	$(BIN)/python benchmarks/attack_matrix.py

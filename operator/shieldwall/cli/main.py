@@ -14,9 +14,11 @@ from shieldwall.cli.terminal import console
 from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, validate
 from shieldwall.contract.policy import Rule
+from shieldwall.lab.privacy.kinds import AttackedTask, PrivacyAttack
 from shieldwall.local.attackers import AttackKind
 
 _PLUGIN: Final = "kubectl-shieldwall"
+_PRIVACY: Final = "--privacy-attack"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -102,9 +104,32 @@ def simulate_command(  # noqa: PLR0913, PLR0917  # each is an option of the comm
         typer.Option("--report", metavar="FILE", help="Write a report with plots (HTML, and JSON beside it)."),
     ] = None,
     attacks: Annotated[bool, ListAttacks] = False,  # noqa: ARG001, FBT002  # a flag, whose callback ends the command
+    privacy_attack: Annotated[
+        PrivacyAttack | None,
+        typer.Option(_PRIVACY, help="Attack what spec.privacy promises instead, on built-in data."),
+    ] = None,
+    task: Annotated[
+        AttackedTask | None, typer.Option("--task", help="With --privacy-attack: whose images; digits by default.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="With --privacy-attack: for pictures and JSON.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="The rows as JSON on standard output.")] = False,  # noqa: FBT002  # a flag
 ) -> None:
     """Try FILE's rule on attacks, in this process and in seconds: no pods, the same round code."""
+    if privacy_attack is not None:
+        if attack or rule or alpha is not None or report is not None:
+            raise typer.BadParameter(
+                "goes with --task, --seeds, --rounds, --output and --json only", param_hint=_PRIVACY
+            )
+        from shieldwall.cli.privacy_attack import PrivacyAttackOptions, attack_privacy  # loaded only when it runs
+
+        chosen = PrivacyAttackOptions(
+            file, privacy_attack, task or AttackedTask.DIGITS, seeds, rounds, output, json=json
+        )
+        raise typer.Exit(attack_privacy(chosen))
+    if task is not None or output is not None:
+        raise typer.BadParameter("--task and --output go with it only", param_hint=_PRIVACY)
     from shieldwall.cli.simulate import SimulateOptions, simulate  # loaded only when it runs
 
     options = SimulateOptions(file, tuple(attack or ()), alpha, seeds, tuple(rule or ()), rounds, report, json=json)

@@ -1,4 +1,4 @@
-"""The user's own ClientApp in this process, once for each client, as Flower's simulation calls it."""
+"""A ClientApp in this process, once for each client, with the privacy that its trainer would see to."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from flwr.app.error import Error
 
 from shieldwall.lab.grid import RUN_ID
 from shieldwall.runtime.clientapp import check_model
+from shieldwall.runtime.privacy.client import answer
+from shieldwall.runtime.privacy.mechanism import os_generator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
+
     from shieldwall.contract.policy import ConfigValue
+    from shieldwall.contract.privacy import PrivacyPolicy
     from shieldwall.lab.attacks import Poison
     from shieldwall.lab.grid import Asked
 
@@ -35,6 +40,10 @@ class AppCohort:
     clients: Sequence[str]
     """In the training's order: a client's place is its partition."""
     node_config: Mapping[str, Mapping[str, ConfigValue]] = field(default_factory=dict)
+    privacy: PrivacyPolicy | None = None
+    """As in the policy of the clients' pods."""
+    generator: np.random.Generator = field(default_factory=os_generator)
+    """Of clients' noise."""
     _contexts: dict[str, Context] = field(default_factory=dict)
 
     def answer(self, asked: Sequence[Asked]) -> list[Message]:
@@ -48,7 +57,7 @@ class AppCohort:
         app = self.apps[self.poison.get(each.member.name)]
         try:
             check_model(question, each.facts)
-            return app(question, self._context(each))
+            return answer(app, question, self._context(each), self.privacy, self.generator)
         except Exception as error:  # noqa: BLE001  # as a SuperNode does: whatever the app raises is an error reply
             return Message(Error(_APP_RAISED, f"{type(error).__name__}: {error}"), reply_to=question)
 

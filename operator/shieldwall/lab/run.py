@@ -20,6 +20,7 @@ from shieldwall.lab.stage import LabClock, LabSteward, MemoryStore
 from shieldwall.runtime.federation.engine import Engine
 from shieldwall.runtime.federation.managed import RoundNotReachedError, train
 from shieldwall.runtime.federation.wrapped import PolicyGrid
+from shieldwall.runtime.privacy.errors import BudgetSpentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -120,7 +121,7 @@ class Laboratory:
             store = MemoryStore(Path(directory))
             try:
                 rounds(engine, cast("CheckpointStore", store))  # as above
-            except RoundNotReachedError as error:
+            except (RoundNotReachedError, BudgetSpentError) as error:
                 message = str(error)
         release = store.latest()
         return Trial(

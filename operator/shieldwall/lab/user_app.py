@@ -75,6 +75,7 @@ class UserApp:
             config=policy.app.config,
             clients=[client.name for client in policy.clients],
             node_config=self.node_config,
+            privacy=policy.privacy,
         )
         if policy.app.mode is Mode.MANAGED:
             trial = laboratory.managed(policy, self._managed(policy, poison), cohort, attackers, seed)
