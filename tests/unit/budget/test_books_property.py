@@ -26,6 +26,7 @@ class World(RuleBasedStateMachine):
         """What each may spend: its aggregator refuses the round that would pass it."""
         self.truth = {}
         """What each has released in this period, or before it when it ran on."""
+        self.deleted = set()
         self.failed = set()
         """Who was seen to have failed: its steward starts nothing more until its spec is another, which claims."""
 
@@ -35,6 +36,8 @@ class World(RuleBasedStateMachine):
 
     @rule(name=NAMES, wish=TENTHS)
     def starts_or_asks_for_more(self, name, wish):
+        if name in self.deleted:
+            return
         generation = self.ledger.share(name).generation + 1 if self.ledger.share(name) else 1
         try:
             self.ledger.claim(name, wish, generation=generation, rounds=1000 * generation)
@@ -76,6 +79,7 @@ class World(RuleBasedStateMachine):
         if name in self.targets:
             self.ledger.gone(name)
             del self.targets[name]
+            self.deleted.add(name)
 
     @invariant()
     def no_more_is_held_than_the_limit(self):

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 _PRIVACY: Final = frozenset({"privacy"})
 _SAYS: Final = (
     "epsilon", "delta", "clip", "noiseMultiplier", "records", "batchSize", "steps", "adaptiveClipping", "acknowledge",
-    "budgetRef",
 )  # fmt: skip
+"""What mode: None leaves no room for; of budgetRef its own rule tells."""
 _BATCHES: Final = ("records", "batchSize", "steps")
 _NONE_ALONE: Final = Privacy(mode=PrivacyMode.NONE)
 _SOUND: Final = "Under ClientLevelCentral the noise has to cover what one client can change:"
@@ -40,6 +40,10 @@ def _client_level(spec: Spec) -> bool:
 
 def _batches(privacy: Privacy) -> tuple[int | None, ...]:
     return privacy.records, privacy.batch_size, privacy.steps
+
+
+def _says_nothing_else(privacy: Privacy) -> bool:
+    return privacy.model_copy(update={"budget_ref": None}) == _NONE_ALONE
 
 
 def _about(field: str, cel: str, holds: Callable[[Spec, Privacy], bool], sentence: str, *reads: str) -> CrossRule:
@@ -143,7 +147,7 @@ PRIVACY: Final = (
     _about(
         "mode",
         f"{MODE} != 'None' || !({_has(*_SAYS)} || self.privacy.amplification)",
-        lambda spec, privacy: spec.privacy_mode is not PrivacyMode.NONE or privacy == _NONE_ALONE,
+        lambda spec, privacy: spec.privacy_mode is not PrivacyMode.NONE or _says_nothing_else(privacy),
         "With mode: None no noise is added, and nothing else of privacy counts. Leave the rest out, or choose a mode.",
     ),
     _needed(
