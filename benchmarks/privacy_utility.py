@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 # Matrices this small gain nothing from threads; NumPy reads this when it is imported.
@@ -22,10 +23,13 @@ from privacy_cases import CASES, Case, trial_of
 from privacy_page import Attacked, page, utility_plots
 
 from shieldwall.cli.views.attacked import cells as table_row
+from shieldwall.contract.privacy import PrivacyMode
 from shieldwall.lab.privacy.pictures import draw, save
 from shieldwall.lab.privacy.utility import Cell, Utility, cells, measure
 
 TASK = "digits"
+CLAIM = Cell(TASK, PrivacyMode.RECORD_LEVEL, 1.0, 10, 0)
+CLAIM_SEEDS = 40
 
 
 class Results:
@@ -81,7 +85,8 @@ def main() -> int:
         if case.key not in results.attacks:
             results.add(attacked(case, directory))
     wanted = cells(TASK, arguments.seeds)
-    for cell in wanted:
+    claimed = [replace(CLAIM, seed=seed) for seed in range(CLAIM_SEEDS)]
+    for cell in (*wanted, *claimed):
         if cell not in results.utilities:
             results.add(measure(cell))
             print(results.utilities[cell], file=sys.stderr, flush=True)
@@ -89,9 +94,8 @@ def main() -> int:
     for name, figure in utility_plots(measured).items():
         save(figure, directory / name)
     command = " ".join(["python", "benchmarks/privacy_utility.py", *sys.argv[1:]])
-    arguments.page.write_text(
-        page(measured, [results.attacks[case.key] for case in CASES], command, directory.name), encoding="utf-8"
-    )
+    claims, attacks = [results.utilities[cell] for cell in claimed], [results.attacks[case.key] for case in CASES]
+    arguments.page.write_text(page(measured, claims, attacks, command, directory.name), encoding="utf-8")
     print(f"{arguments.page}: {len(measured)} trainings, {len(results.attacks)} attacks", file=sys.stderr)
     return 0
 

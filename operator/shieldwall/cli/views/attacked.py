@@ -36,7 +36,7 @@ _COLUMNS = {
 def found_table(found: Sequence[Found]) -> tuple[Table, str]:
     """One line for each finding, all of one attack; and what the columns say."""
     kind = type(found[0])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for place, name in enumerate(_COLUMNS[kind]):
         table.add_column(name, justify="left" if place == 0 else "right", no_wrap=place > 0)
     for one in found:

@@ -130,8 +130,8 @@ class PrivacyTrial:
             )
         return made
 
-    def require_accounted(self) -> None:
-        """Raise UnfitTrainingError where there is no ε to audit."""
+    def require_accounted(self) -> PrivacyPolicy:
+        """What is audited; raises UnfitTrainingError where there is nothing."""
         privacy = self.policy.privacy
         if privacy is None:
             raise UnfitTrainingError("spec.privacy", "nothing is accounted for without it, so nothing can be audited")
@@ -139,6 +139,7 @@ class PrivacyTrial:
             raise UnfitTrainingError(
                 "spec.privacy.amplification", "what is gained by drawing clients in secret is not audited; try without"
             )
+        return privacy
 
     @property
     def label(self) -> str:
@@ -202,9 +203,7 @@ class PrivacyTrial:
                 yield InversionFound(label, inversion.measured(groups, records, np.random.default_rng(0)))
 
     def _audit(self, tell: Tell) -> Iterator[Found]:
-        privacy = self.policy.privacy
-        if privacy is None:
-            raise UnfitTrainingError("spec.privacy", "nothing is accounted for without it")
+        privacy = self.require_accounted()
         for seed in range(self.seeds):
             tell(f"{self.label} · seed {seed + 1} of {self.seeds}")
             found = audit(self.policy, privacy, seed)

@@ -37,21 +37,20 @@ def bare(policy: RuntimePolicy) -> RuntimePolicy:
 
 def private(policy: RuntimePolicy, records: int) -> RuntimePolicy:
     """The policy as it is, for clients of the laboratory with ``records`` records each; replies are not signed."""
-    privacy = None if policy.privacy is None else fitted(policy.privacy, records)
+    privacy = None if policy.privacy is None else fitted(policy.privacy, records, policy.rounds.count)
     return _own_app(policy).model_copy(update={"privacy": privacy, "require_signatures": False})
 
 
-def fitted(privacy: PrivacyPolicy, records: int) -> PrivacyPolicy:
+def fitted(privacy: PrivacyPolicy, records: int, rounds: int) -> PrivacyPolicy:
     """For clients with so many records: DP-SGD draws each as often as the policy says, or as near as a batch can be.
 
-    Noise, clip and steps stay; ε is what follows from them.
+    Noise, clip and steps stay, and ε is what all rounds cost.
     """
     if privacy.mode is not PrivacyMode.RECORD_LEVEL:
         return privacy
     batch = max(1, round(RecordLevel.of(privacy).rate * records))
     changed = privacy.model_copy(update={"records": records, "batch_size": batch})
-    # What is planned leaves room for this; a rate that was rounded up must not end the training before its last round.
-    return changed.model_copy(update={"epsilon": 2 * privacy.epsilon})
+    return changed.model_copy(update={"epsilon": guarantee(changed, rounds).epsilon})
 
 
 def guarantee(privacy: PrivacyPolicy, rounds: int) -> Guarantee:

@@ -61,7 +61,7 @@ def audit(policy: RuntimePolicy, privacy: PrivacyPolicy, seed: int, *, silent: b
 
     Raises NoAuditError where no number of canaries could refute what is accounted for.
     """
-    own = fitted(privacy, _TOGETHER)
+    own = fitted(privacy, _TOGETHER, policy.rounds.count)
     accounted = guarantee(own, policy.rounds.count)
     rng = np.random.default_rng([seed, 8])
     scores_of, fewest = _SCORES[own.mode]
