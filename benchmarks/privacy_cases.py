@@ -5,28 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from shieldwall.accounting import Poisson
-from shieldwall.contract.policy import (
-    AggregationPolicy,
-    AppPolicy,
-    ClientPolicy,
-    FederationPolicy,
-    RoundsPolicy,
-    Rule,
-    RuntimePolicy,
-)
-from shieldwall.contract.privacy import PrivacyMode, PrivacyPolicy
-from shieldwall.control.api.mechanism import Mechanism
-from shieldwall.lab.grid import public_key
+from shieldwall.contract.policy import AggregationPolicy, RoundsPolicy, Rule
+from shieldwall.contract.privacy import PrivacyMode
+from shieldwall.lab.policies import Batches, lab_policy, private_policy
 from shieldwall.lab.privacy.attack import PrivacyTrial
 from shieldwall.lab.privacy.kinds import AttackedTask, PrivacyAttack
 
 ROUNDS: Final = 12
-DELTA: Final = 1e-5
 CLIP: Final = 1.0
-RECORDS: Final = 140
-BATCH: Final = 14
-STEPS: Final = 10
+BATCHES: Final = Batches(records=140, batch_size=14, steps=10)
 NAMES: Final = tuple(f"client-{place:02}" for place in range(10))
 
 
@@ -65,20 +52,12 @@ CASES: Final = (
 
 def trial_of(case: Case) -> PrivacyTrial:
     """Of a training of ten clients."""
-    policy = RuntimePolicy(
-        federation=FederationPolicy(uid="laboratory", trust_domain="lab.example", namespace="lab", name="attacked"),
-        app=AppPolicy(client_app="lab:app", model="lab:model"),
-        rounds=RoundsPolicy(count=ROUNDS, min_replies=len(NAMES)),
-        aggregation=AggregationPolicy(rule=Rule.CLIPPED_MEAN, max_norm=CLIP),
-        privacy=_privacy(case.mode, case.epsilon),
-        clients=tuple(ClientPolicy(name=name, node_public_key=public_key(name)) for name in NAMES),
+    policy = lab_policy(
+        "attacked",
+        NAMES,
+        RoundsPolicy(count=ROUNDS, min_replies=len(NAMES)),
+        AggregationPolicy(rule=Rule.CLIPPED_MEAN, max_norm=CLIP),
+        privacy=private_policy(case.mode, case.epsilon, ROUNDS, CLIP, BATCHES),
+        signed=True,
     )
     return PrivacyTrial(case.mode.value, policy, case.attack, AttackedTask.DIGITS, case.seeds)
-
-
-def _privacy(mode: PrivacyMode, epsilon: float) -> PrivacyPolicy:
-    record, central = mode is PrivacyMode.RECORD_LEVEL, mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
-    sampling, steps = (Poisson(BATCH / RECORDS), STEPS) if record else (None, 1)
-    noise = Mechanism(DELTA, ROUNDS, spare=not central, steps=steps, sampling=sampling).noise(epsilon)
-    batches = {"records": RECORDS, "batch_size": BATCH, "steps": STEPS} if record else {}
-    return PrivacyPolicy(mode=mode, epsilon=epsilon, delta=DELTA, clip=CLIP, noise_multiplier=noise, **batches)

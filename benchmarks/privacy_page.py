@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from shieldwall.contract.privacy import PrivacyMode
+from shieldwall.lab.policies import DELTA
 from shieldwall.lab.privacy.attack import EACH, SHADOWS, VICTIMS
 from shieldwall.lab.privacy.intervals import bootstrapped
-from shieldwall.lab.privacy.utility import CLIENTS, DELTA, EPSILONS, ROUNDS
+from shieldwall.lab.privacy.utility import CLIENTS, EPSILONS, ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from federation import Job, Result, run
+from scipy.stats import binomtest
 
 from shieldwall.local.attackers import AttackKind as Kind
 
@@ -46,7 +47,6 @@ OTHERS: Final = {
     "24 clients, f = 5": {"clients": 24, "byzantine": 5},
     ONE_DIGIT: {},
 }
-_Z: Final = 1.959964
 _BANNED_BY: Final = 15
 
 
@@ -54,11 +54,8 @@ def wilson(hits: int, of: int) -> str:
     """``98.3 % (91.1–99.7)``: a share and its Wilson score interval at 95 % (Wilson 1927)."""
     if of == 0:
         return "–"
-    share, z2 = hits / of, _Z * _Z
-    middle = (share + z2 / (2 * of)) / (1 + z2 / of)
-    half = _Z * math.sqrt(share * (1 - share) / of + z2 / (4 * of * of)) / (1 + z2 / of)
-    low, high = max(middle - half, 0.0), min(middle + half, 1.0)
-    return f"{share:.1%} ({100 * low:.1f}–{100 * high:.1f})".replace("%", " %")
+    interval = binomtest(hits, of).proportion_ci(0.95, method="wilson")
+    return f"{hits / of:.1%} ({100 * interval.low:.1f}–{100 * interval.high:.1f})".replace("%", " %")
 
 
 def found(results: Iterable[Result]) -> tuple[str, str, str]:

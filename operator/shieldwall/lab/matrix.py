@@ -13,18 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from shieldwall.contract.policy import (
-    AggregationPolicy,
-    AppPolicy,
-    ClientPolicy,
-    FederationPolicy,
-    RoundsPolicy,
-    Rule,
-    RuntimePolicy,
-)
+from shieldwall.contract.policy import AggregationPolicy, PreAggregation, RoundsPolicy, Rule
 from shieldwall.lab.attacks import PLANS, Goal, LabAttack
-from shieldwall.lab.grid import public_key
 from shieldwall.lab.partition import dirichlet
+from shieldwall.lab.policies import lab_policy
 from shieldwall.lab.roster import poisoned
 from shieldwall.lab.run import SUCCESS
 from shieldwall.lab.simulation import last, rule_name
@@ -34,6 +26,7 @@ from shieldwall.runtime.aggregation import UnsoundPolicyError, required_replies
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.lab.run import Laboratory
 
 CLIENTS: Final = 15
@@ -116,13 +109,8 @@ def _fitting(rule: Rule, before: Any) -> AggregationPolicy | None:  # noqa: ANN4
 
 def policy_of(aggregation: AggregationPolicy, rounds: int, *, signed: bool = False) -> RuntimePolicy:
     """A training of 15 clients by a rule."""
-    return RuntimePolicy(
-        federation=FederationPolicy(uid="laboratory", trust_domain="lab.example", namespace="lab", name="matrix"),
-        app=AppPolicy(client_app="lab:app", model="lab:model"),
-        rounds=RoundsPolicy(count=rounds, min_replies=CLIENTS - LIARS),
-        aggregation=aggregation,
-        require_signatures=signed,
-        clients=tuple(ClientPolicy(name=name, node_public_key=public_key(name)) for name in NAMES),
+    return lab_policy(
+        "matrix", NAMES, RoundsPolicy(count=rounds, min_replies=CLIENTS - LIARS), aggregation, signed=signed
     )
 
 
@@ -177,7 +165,10 @@ def measure(cell: Cell, laboratory: Laboratory, rounds: int = ROUNDS, *, signed:
 def protocol_fates(laboratory: Laboratory, rounds: int = 3) -> dict[LabAttack, dict[str, int]]:
     """What became of the attackers' replies under each attack on the protocol, with signatures, by the default rule."""
     task = TASKS["digits"]()
-    policy = policy_of(AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=LIARS), rounds, signed=True)
+    default = AggregationPolicy(
+        rule=Rule.FED_TRIMMED_AVG, byzantine=LIARS, pre_aggregation=PreAggregation.NEAREST_NEIGHBOR_MIXING
+    )
+    policy = policy_of(default, rounds, signed=True)
     parts = dirichlet(task.classes, CLIENTS, math.inf, np.random.default_rng([0, 4]))
     fates = {}
     for kind in (kind for kind, plan in PLANS.items() if plan.goal is Goal.PROTOCOL):

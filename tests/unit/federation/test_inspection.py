@@ -5,7 +5,7 @@ from types import MethodType
 import numpy as np
 import pytest
 
-from shieldwall.contract.policy import AggregationPolicy, ContributionPolicy, Rule, ValidationPolicy
+from shieldwall.contract.policy import AggregationPolicy, ContributionPolicy, PreAggregation, Rule, ValidationPolicy
 from shieldwall.contract.records import Fate, Flag, RoundGrant
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.federation.app import ManagedApp
@@ -65,6 +65,16 @@ def run(world, tmp_path, **policy):
 
 def replies(world, client):
     return [reply for record in world.steward.closed for reply in record.replies if reply.client == client.name]
+
+
+def test_the_rule_goes_by_the_inner_products_that_were_looked_at(wide, tmp_path, monkeypatch):
+    monkeypatch.setattr("shieldwall.runtime.aggregation.geometry.inner_products", None)
+    behave(wide.clients[-1], lambda _self, _round: np.full(D, 1e3))  # refused: the others' are a part of all
+    mixing = PreAggregation.NEAREST_NEIGHBOR_MIXING
+    rule = AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=2, pre_aggregation=mixing)
+    store = run(wide, tmp_path, aggregation=rule)
+    assert store.latest().round == 6
+    assert {reply.fate for reply in replies(wide, wide.clients[-1])} <= {Fate.NORM_OUTLIER, Fate.DISTANCE_OUTLIER}
 
 
 def test_every_reply_is_scored_and_named_by_its_key(wide, tmp_path):

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from shieldwall.control.api.fields import ApiModel, Sentence
-from shieldwall.control.api.status.condition import Condition
+from shieldwall.control.api.status.condition import Conditions, SeenGeneration
 from shieldwall.control.api.status.words import Count, Time, Word
 
 MOST_TRAININGS: Final = 200
@@ -94,15 +94,9 @@ class PeriodRecord(ApiModel):
 class PrivacyBudgetStatus(ApiModel):
     """What was reserved and spent. Never edit or delete it: what has gone from it can be found nowhere else."""
 
-    observed_generation: Annotated[int, Field(ge=-1, le=2**53)] | None = None
+    observed_generation: SeenGeneration | None = None
     """The generation of the spec that this status is about; -1 before the operator has seen the budget."""
-    conditions: Annotated[
-        tuple[Condition, ...],
-        Field(
-            max_length=16,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ] = ()
+    conditions: Conditions = ()
     """Ready, Reconciling, Stalled (kstatus) and Exhausted."""
     period: Word | None = None
     """The period that the sums are of."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shieldwall.accounting import Poisson, Release, epsilon_of
-from shieldwall.contract.policy import AppPolicy
 from shieldwall.contract.privacy import PrivacyMode
+from shieldwall.lab.policies import LAB_APP
 from shieldwall.local.baseline import unprotected_policy
 from shieldwall.runtime.privacy.record_level import RecordLevel
 
@@ -63,4 +63,4 @@ def guarantee(privacy: PrivacyPolicy, rounds: int) -> Guarantee:
 
 
 def _own_app(policy: RuntimePolicy) -> RuntimePolicy:
-    return policy.model_copy(update={"app": AppPolicy(client_app="lab:app", model="lab:model")})
+    return policy.model_copy(update={"app": LAB_APP})

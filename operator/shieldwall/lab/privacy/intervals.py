@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.stats import beta, rankdata
+from scipy.stats import binomtest, rankdata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -60,7 +60,5 @@ def bootstrapped(groups: Sequence[Any], figure: Callable[[Sequence[Any]], float]
 
 def proportion(hits: int, of: int) -> Estimate:
     """A share and its exact interval (Clopper, Pearson 1934, doi:10.1093/biomet/26.4.404)."""
-    tail = (1 - CONFIDENCE) / 2
-    low = float(beta.ppf(tail, hits, of - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(1 - tail, hits + 1, of - hits)) if hits < of else 1.0
-    return Estimate(hits / of, low, high)
+    found = binomtest(hits, of).proportion_ci(CONFIDENCE, method="exact")
+    return Estimate(hits / of, float(found.low), float(found.high))

@@ -11,19 +11,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from shieldwall.accounting import Poisson
-from shieldwall.contract.policy import (
-    AggregationPolicy,
-    AppPolicy,
-    ClientPolicy,
-    FederationPolicy,
-    RoundsPolicy,
-    Rule,
-    RuntimePolicy,
-)
-from shieldwall.contract.privacy import PrivacyMode, PrivacyPolicy
-from shieldwall.control.api.mechanism import Mechanism
-from shieldwall.lab.grid import public_key
+from shieldwall.contract.policy import AggregationPolicy, RoundsPolicy, Rule
+from shieldwall.contract.privacy import PrivacyMode
+from shieldwall.lab.policies import Batches, lab_policy, private_policy
 from shieldwall.lab.privacy.clients import Federation, NoModelError, Recipe, Records
 from shieldwall.lab.privacy.features import stroke_features
 from shieldwall.lab.privacy.learners import LinearClassifier, accuracy
@@ -31,12 +21,12 @@ from shieldwall.lab.run import Laboratory
 from shieldwall.lab.tasks import NETWORK, TASKS
 
 if TYPE_CHECKING:
+    from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.lab.tasks import Floats, Task
 
 MODES: Final = (None, PrivacyMode.RECORD_LEVEL, PrivacyMode.CLIENT_LEVEL_CENTRAL)
 EPSILONS: Final = (1.0, 2.0, 4.0, 8.0)
 CLIENTS: Final = (10, 100, 350)
-DELTA: Final = 1e-5
 ROUNDS: Final = 20
 RECORD_CLIP: Final = 0.3
 """Of gradients that are 0.95 long at first, and that shrink as a record is learnt."""
@@ -120,25 +110,13 @@ def _features(name: str) -> tuple[Floats, Floats]:
 
 def policy_of(cell: Cell, records: int) -> RuntimePolicy:
     """The cell's policy for clients with ``records`` records at least, calibrated as the operator does."""
-    names = [f"client-{place:03}" for place in range(cell.clients)]
     central = cell.mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
-    bound = CLIENT_CLIP if central else _UNBOUNDED
-    return RuntimePolicy(
-        federation=FederationPolicy(uid="laboratory", trust_domain="lab.example", namespace="lab", name="utility"),
-        app=AppPolicy(client_app="lab:app", model="lab:model"),
-        rounds=RoundsPolicy(count=ROUNDS, min_replies=cell.clients),
-        aggregation=AggregationPolicy(rule=Rule.CLIPPED_MEAN, max_norm=bound),
-        privacy=None if cell.mode is None else _privacy(cell.mode, cell.epsilon, records),
-        require_signatures=False,
-        clients=tuple(ClientPolicy(name=name, node_public_key=public_key(name)) for name in names),
+    clip = CLIENT_CLIP if central else RECORD_CLIP
+    every = Batches(records, records, 1)  # sampling them gains nothing at so few steps
+    return lab_policy(
+        "utility",
+        [f"client-{place:03}" for place in range(cell.clients)],
+        RoundsPolicy(count=ROUNDS, min_replies=cell.clients),
+        AggregationPolicy(rule=Rule.CLIPPED_MEAN, max_norm=CLIENT_CLIP if central else _UNBOUNDED),
+        privacy=None if cell.mode is None else private_policy(cell.mode, cell.epsilon, ROUNDS, clip, every),
     )
-
-
-def _privacy(mode: PrivacyMode, epsilon: float, records: int) -> PrivacyPolicy:
-    """Under RecordLevel every step takes all records: sampling them gains nothing at so few steps."""
-    if mode is PrivacyMode.CLIENT_LEVEL_CENTRAL:
-        noise = Mechanism(DELTA, ROUNDS, spare=False, steps=1, sampling=None).noise(epsilon)
-        return PrivacyPolicy(mode=mode, epsilon=epsilon, delta=DELTA, clip=CLIENT_CLIP, noise_multiplier=noise)
-    noise = Mechanism(DELTA, ROUNDS, spare=True, steps=1, sampling=Poisson(1.0)).noise(epsilon)
-    batches = {"batch_size": records, "steps": 1, "records": records}
-    return PrivacyPolicy(mode=mode, epsilon=epsilon, delta=DELTA, clip=RECORD_CLIP, noise_multiplier=noise, **batches)

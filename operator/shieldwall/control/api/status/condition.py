@@ -33,3 +33,15 @@ class Condition(ApiModel):
     """When status last changed."""
     observed_generation: Count | None = None
     """The generation of the spec that this was seen for."""
+
+
+Conditions = Annotated[
+    tuple[Condition, ...],
+    Field(
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    ),
+]
+"""One of each type."""
+SeenGeneration = Annotated[int, Field(ge=-1, le=2**53)]
+"""Of the spec that a status is about; -1 before the operator has seen the object."""

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from shieldwall.control.api.fields import ApiModel
 from shieldwall.control.api.status.clients import ClientsStatus
-from shieldwall.control.api.status.condition import Condition
+from shieldwall.control.api.status.condition import Conditions, SeenGeneration
 from shieldwall.control.api.status.pki import PkiStatus
 from shieldwall.control.api.status.security import SecurityStatus
 from shieldwall.control.api.status.words import Count, Sha256, Text, Word
@@ -61,15 +61,9 @@ class ModelStatus(ApiModel):
 class FederatedTrainingStatus(ApiModel):
     """What the operator has observed."""
 
-    observed_generation: Annotated[int, Field(ge=-1, le=2**53)] | None = None
+    observed_generation: SeenGeneration | None = None
     """The generation of the spec that this status is about; -1 before the operator has seen the training."""
-    conditions: Annotated[
-        tuple[Condition, ...],
-        Field(
-            max_length=16,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-        ),
-    ] = ()
+    conditions: Conditions = ()
     """Ready, Reconciling, Stalled (kstatus) and a few more."""
     phase: Word | None = None
     """Where the training is: Starting, WaitingForClients, Training, Completed or Failed, as the steward says;
