@@ -41,6 +41,10 @@ class Helm:
         flags = [flag for each in sets for flag in ("--set-string", each)]
         self("upgrade", "--install", RELEASE, chart, *flags, "--reset-values", "--wait", "--timeout", "180s")
 
+    def render(self, chart: Path) -> str:
+        """The documents that a chart makes of its own values."""
+        return self("template", RELEASE, chart)
+
     def uninstall(self) -> None:
         """Take it away; CustomResourceDefinition and trainings stay."""
         self("uninstall", RELEASE, "--wait", "--timeout", "120s")

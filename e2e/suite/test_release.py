@@ -5,11 +5,14 @@ from __future__ import annotations
 import subprocess
 import tarfile
 from io import BytesIO
+from itertools import product
 
 import pytest
+from ruamel.yaml import YAML
 
 from .conftest import ROOT, space
 from .documents import digits
+from .helm import CHART
 from .kubectl import eventually
 from .test_renewal import restarts
 
@@ -51,7 +54,8 @@ def test_without_the_operator_training_goes_on_and_the_next_one_adopts_it(site, 
 @pytest.fixture
 def older(site, release, tmp_path):
     """An older chart is installed, and today's in the end, whatever happens."""
-    release.install(site.images.operator, site.images.runtime, older_chart(tmp_path), "podAnnotations.chart=older")
+    chart = older_chart(release, tmp_path)
+    release.install(site.images.operator, site.images.runtime, chart, "podAnnotations.chart=older")
     yield
     release.install(site.images.operator, site.images.runtime)
 
@@ -81,19 +85,38 @@ def annotations(system):
     return {metadata.get("annotations", {}).get("chart") for metadata in stay}
 
 
-def older_chart(directory):
-    """The chart as it was when the operator's rights were last changed: an older one does not let today's work."""
-    log = ["git", "log", "-1", "--format=%H", "--", "charts/shieldwall/templates/rbac.yaml"]
-    known = subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    archive = subprocess.run(
-        ["git", "archive", known, "charts/shieldwall"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout
+def older_chart(helm, directory):
+    """The oldest chart that lets today's operator do all that it does: it grants every right of today's."""
+    rights = granted(helm, CHART)
+    log = ["git", "log", "--format=%H", "--", "charts/shieldwall/templates/rbac.yaml"]
+    found = None
+    for commit in subprocess.run(log, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split():
+        chart = chart_of(commit, directory / commit)
+        if not rights <= granted(helm, chart):
+            break
+        found = chart
+    assert found, "today's chart is not committed"
+    return found
+
+
+def chart_of(commit, directory):
+    """The chart of a commit, unpacked."""
+    command = ["git", "archive", commit, "charts/shieldwall"]
+    archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=BytesIO(archive)) as tar:
         tar.extractall(directory)  # noqa: S202  # our own commit
     return directory / "charts" / "shieldwall"
+
+
+def granted(helm, chart):
+    """(group, resource, verb) of all roles that a chart makes."""
+    roles = [each for each in YAML(typ="safe").load_all(helm.render(chart)) if each and each["kind"].endswith("Role")]
+    return {
+        right
+        for role in roles
+        for rule in role.get("rules") or ()
+        for right in product(rule["apiGroups"], rule["resources"], rule["verbs"])
+    }
 
 
 def test_the_charts_own_test_passes(release):

@@ -48,6 +48,13 @@ def rights(role):
     }
 
 
+LEASE = {
+    ("coordination.k8s.io", "leases", "create", ""),
+    ("coordination.k8s.io", "leases", "get", "sw-shieldwall"),
+    ("coordination.k8s.io", "leases", "update", "sw-shieldwall"),
+}
+
+
 def operators(objects, kind):
     """The rights of all roles of a kind that are the operator's, not people's."""
     roles = [role for role in objects.all(kind) if not role["metadata"]["name"].endswith(("-edit", "-view"))]
@@ -156,13 +163,7 @@ def test_rights_of_the_whole_cluster(render):
         ("", "pods", "patch", ""),
         ("events.k8s.io", "events", "create", ""),
     }
-    assert rights(objects.one("Role")) == {
-        ("coordination.k8s.io", "leases", "create", ""),
-        ("coordination.k8s.io", "leases", "get", "sw-shieldwall"),
-        ("coordination.k8s.io", "leases", "update", "sw-shieldwall"),
-        ("", "secrets", "create", ""),
-        ("", "secrets", "get", "shieldwall-root-ca"),
-    }
+    assert rights(objects.one("Role")) == LEASE
     assert config(objects).leader_election.lease_name == "sw-shieldwall"
 
 
@@ -174,7 +175,7 @@ def test_in_namespaced_mode_no_right_is_the_clusters(render):
     trainings = {role["metadata"]["namespace"]: rights(role) for role in objects.all("Role")}
     own = trainings.pop("walls")
     assert trainings == {"fed-a": everywhere, "fed-b": everywhere}
-    assert own == rights(render().one("Role"))
+    assert own == LEASE | {("", "secrets", "create", ""), ("", "secrets", "get", "shieldwall-root-ca")}
     for binding in objects.all("RoleBinding"):
         assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "sw-shieldwall", "namespace": "walls"}]
     assert {binding["metadata"]["namespace"] for binding in objects.all("RoleBinding")} == {"fed-a", "fed-b", "walls"}
@@ -197,9 +198,10 @@ def test_no_value_adds_a_right(render, values, namespaces):
             assert {right[:3] for right in operators(objects, kind)} <= most
 
 
-def test_no_role_has_a_wildcard_or_may_escalate(render):
+def test_no_role_is_empty_has_a_wildcard_or_may_escalate(render):
     for file in MATRIX:
         for role in render(load(file)).all("ClusterRole") + render(load(file)).all("Role"):
+            assert role["rules"]
             for group, resource, verb, _ in rights(role):
                 assert "*" not in {group, resource, verb}
                 assert verb not in {"bind", "escalate", "impersonate"}
