@@ -52,7 +52,7 @@ def _of_updates(policy: PrivacyPolicy) -> str:
     deviation, clip = number(policy.noise_multiplier * 2 * policy.clip), f"{policy.clip:g}"
     return (
         f"{_times(policy, 2 * policy.clip, '2C')} on each parameter of each update that is clipped to C = {clip}. An"
-        f" update of d parameters then has a norm of about {deviation}·√d: aggregation.rejectNorm has to be above it."
+        f" update of d parameters then has a norm of about {deviation}·√d, and is not refused for it."
     )
 
 

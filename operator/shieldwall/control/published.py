@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shieldwall.control.api.training import Training
-    from shieldwall.control.cluster.fill import Filler
     from shieldwall.control.cluster.store import Key
+    from shieldwall.control.cluster.vault import Vault
     from shieldwall.control.plan.orders import Observed, Trust
 
 
 class PublishedTrust:
     """Remembers what was published last, so that an older list, which is signed as well, does not come back."""
 
-    def __init__(self, filler: Filler) -> None:
-        self._filler = filler
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
         self._last: dict[Key, tuple[str | None, Trust]] = {}
         """By training: its uid, and its trust."""
 
@@ -39,7 +39,7 @@ class PublishedTrust:
             return replace(observed, trust=None)
         trust = newest(issuer, self._known(training), observed.trust)
         if trust is None or trust_due(issuer, trust) <= now:
-            trust = trust_of(await self._filler.issuer(training), trust, now)
+            trust = trust_of(await self._vault.issuer(training), trust, now)
         self._last[training.namespace, training.name] = training.uid, trust
         return replace(observed, trust=trust)
 

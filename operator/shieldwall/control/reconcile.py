@@ -12,39 +12,29 @@ from shieldwall.control.api.checked import checked_training
 from shieldwall.control.api.problems import InvalidTrainingError
 from shieldwall.control.cases import Case, kept_case
 from shieldwall.control.cluster.errors import ApiError, HeldError, LeavingObjectError, OtherOperatorError
-from shieldwall.control.cluster.events import Subject
 from shieldwall.control.cluster.holds import Holds
-from shieldwall.control.cluster.kinds import SECRET
-from shieldwall.control.cluster.nudge import nudge
-from shieldwall.control.cluster.observe import WORKLOADS, owned_by
-from shieldwall.control.notices import authority_replaced, issued, repaired
-from shieldwall.control.plan.certificates import entries_of
-from shieldwall.control.plan.names import Names
-from shieldwall.control.published import PublishedTrust
+from shieldwall.control.cluster.observe import WORKLOADS, runs
 from shieldwall.control.report import FOREIGN, Outcome, Reporter, Verdict
-from shieldwall.control.status.previous import previous_status
 from shieldwall.control.status.sight import INVALID_SPEC, Trouble
 from shieldwall.control.status.stalled import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable
     from datetime import datetime
 
     from shieldwall.control.api.training import Training
     from shieldwall.control.budgets.clerk import Clerk
-    from shieldwall.control.cluster.api import Api, Json
-    from shieldwall.control.cluster.apply import Applier, Repair
+    from shieldwall.control.cluster.api import Json
     from shieldwall.control.cluster.brake import Brake
-    from shieldwall.control.cluster.events import Recorder
-    from shieldwall.control.cluster.fill import Filler
+    from shieldwall.control.cluster.root import RootCa
     from shieldwall.control.cluster.store import Key, Store
+    from shieldwall.control.making import Maker
     from shieldwall.control.metrics import Metrics
     from shieldwall.control.planner import Planned, Planner
     from shieldwall.control.stewards import Stewards
 
 _LOG: Final = logging.getLogger(__name__)
-_PASSES: Final = 5
-"""Root and CA, leaves and keys, objects: an order may follow from another, and none from itself."""
+_LONGEST_SENTENCE: Final = 900
 
 
 class Reconciler:
@@ -56,33 +46,28 @@ class Reconciler:
     def __init__(  # noqa: PLR0913  # everything it works with, all named
         self,
         *,
-        api: Api,
         store: Store,
-        applier: Applier,
-        filler: Filler,
+        root: RootCa,
+        maker: Maker,
         clerk: Clerk,
         brake: Brake,
-        recorder: Recorder,
         stewards: Stewards,
         metrics: Metrics,
         planner: Planner,
         reporter: Reporter,
         clock: Callable[[], datetime],
     ) -> None:
-        self._api = api
         self._store = store
-        self._applier = applier
-        self._filler = filler
+        self._root = root
+        self._maker = maker
         self._clerk = clerk
         self._brake = brake
         self._yielded: dict[Key, str] = {}
         """By training: the uid of that which was left to another operator."""
-        self._recorder = recorder
         self._stewards = stewards
         self._metrics = metrics
         self._planner = planner
         self._reporter = reporter
-        self._published = PublishedTrust(filler)
         self._clock = clock
         self._accepted: dict[Key, Training] = {}
         """By training: as it was when it was last acted on."""
@@ -93,11 +78,7 @@ class Reconciler:
         if body is None or "deletionTimestamp" in body["metadata"]:
             self._stewards.stop(key)
             self._metrics.forget(key)
-            self._planner.forget(key)
-            self._brake.forget(key)
-            self._applier.forget(key)
-            self._filler.repairs(key)
-            self._published.forget(key)
+            self._maker.forget(key)
             self._yielded.pop(key, None)
             self._accepted.pop(key, None)
             return Verdict(Outcome.OK)
@@ -117,7 +98,8 @@ class Reconciler:
 
     async def _withhold(self, case: Case, short: Trouble) -> Verdict:
         """No part of its budget for this spec: no pod is made by it, and what runs is kept by the one before."""
-        kept = await self._kept(case.key, case.body, short) if self._runs(case) else None
+        owned = self._store.owned(case.key)
+        kept = await self._kept(case.key, case.body, short) if runs(case.training, owned) else None
         withheld = replace(case, refused=short, sound=False)
         return await self._work(*(kept or (withheld, self._plan(withheld))), self._clock())
 
@@ -132,10 +114,6 @@ class Reconciler:
             _LOG.warning("%s/%s: its last accepted spec cannot be planned: %s", *key, mistake)
             return None
 
-    def _runs(self, case: Case) -> bool:
-        """Whether the training has workloads of its own, not merely of its name."""
-        return any(kind in WORKLOADS for kind, _ in owned_by(case.training.uid, self._store.owned(case.key)))
-
     def _plan(self, case: Case) -> Planned:
         return self._planner.plan(case.training, self._store.owned(case.key), self._clock())
 
@@ -148,15 +126,15 @@ class Reconciler:
     async def _work(self, case: Case, known: Planned, now: datetime) -> Verdict:
         """Make what is missing, and tell how it went."""
         key, training, tell = case.key, case.training, self._reporter.tell
-        runs = any(kind in WORKLOADS for kind, _ in self._store.owned(key))
+        there = any(kind in WORKLOADS for kind, _ in self._store.owned(key))
         holds = Holds()
         try:
-            known, changed = await self._make(case, known, now, holds, runs=runs)
-            if runs:  # pods that are made only now begin with what is there
-                await self._nudge(training, changed, now)
+            known, changed = await self._maker.make(case, known, now, holds, runs=there)
+            if there:  # pods that are made only now begin with what is there
+                await self._maker.nudge(training, changed, now)
             holds.tell()
             self._brake.require_peace(key)
-            self._filler.require_root()
+            self._root.require_readable()  # though what is there already can go on without
         except OtherOperatorError as error:
             return await self._yield_to(case, known, error)
         except LeavingObjectError as error:
@@ -182,96 +160,6 @@ class Reconciler:
         self._stewards.stop(key)
         return verdict
 
-    async def _make(
-        self, case: Case, known: Planned, now: datetime, holds: Holds, *, runs: bool
-    ) -> tuple[Planned, set[str]]:
-        """Fill orders until there are none, then apply and prune. Returns also which mounted objects changed.
-
-        An object that is held up holds up no other, but for the pods of a training that does not run yet.
-        """
-        changed: set[str] = set()
-        training = case.training
-        subject = Subject(training.namespace, training.name, training.uid or "")
-        for _ in range(_PASSES):
-            with holds.one():
-                await self._filler.vouch(training)
-            if holds or known.plan.complete:
-                break
-            written = await self._filler.fill(training, known.plan, now, holds)
-            changed |= written
-            before = known
-            known = self._planner.plan(training, self._store.owned((training.namespace, training.name)), now)
-            await self._tell_made(case, before, known, written)
-            if holds:
-                break  # what is left is left for somebody else, or for the next pass
-        changed |= await self._filler.tidy(training, holds)
-        await self._tell_repaired(subject, self._filler.repairs(case.key), now)
-        # A CA that is another's signs nothing; what it signed before stays.
-        signs = known.observed.issuer is not None or not holds
-        published, observed = self._published, known.observed
-        trusted = await published.wanted(training, observed, now) if signs else published.kept(training, observed)
-        if trusted.trust != known.observed.trust:
-            changed.add(Names(training.name).trust)
-            known = self._planner.plan_for(training, trusted, now)
-        await self._apply(case, known, now, holds, runs=runs)
-        if known.plan.complete and case.sound:
-            await self._prune(training, known)
-        return known, changed
-
-    async def _apply(self, case: Case, known: Planned, now: datetime, holds: Holds, *, runs: bool) -> None:
-        """Make the objects what is wanted, those that run last: not before the training has its part of its budget."""
-        training = case.training
-        subject = Subject(training.namespace, training.name, training.uid or "")
-        begun = False
-        for wanted in known.wanted:
-            if not case.acts_on(wanted) or (holds and not runs and wanted.kind.kind in WORKLOADS):
-                continue
-            if wanted.kind.kind in WORKLOADS and not begun:
-                with holds.one():
-                    await self._clerk.begin(training, runs=self._runs(case))
-                    begun = True
-                if not begun:
-                    break  # workloads are the last
-            with holds.one():
-                repair = await self._applier.ensure(training, wanted)
-                if repair is not None:
-                    await self._tell_repaired(subject, [repair], now)
-
-    async def _tell_made(self, case: Case, before: Planned, after: Planned, written: Collection[str]) -> None:
-        """Post what came of the orders of ``before`` that were filled, and log what nobody expects."""
-        training = case.training
-        subject, now = Subject(training.namespace, training.name, training.uid or ""), self._clock()
-        if before.plan.authority is not None and before.plan.authority.secret in written:
-            status, new = previous_status(case.body.get("status")), after.observed.issuer
-            replaced = authority_replaced(training.name, status, before.observed, new)
-            if replaced is not None:
-                _LOG.warning("%s/%s: %s", subject.namespace, subject.name, replaced.note)
-                await self._recorder.record(subject, replaced, now)
-        orders = [order for order in before.plan.certificates if order.secret in written]
-        for what in issued(orders, after.observed.leaves):
-            await self._recorder.record(subject, what, now)
-
-    async def _tell_repaired(self, subject: Subject, repairs: Iterable[Repair], now: datetime) -> None:
-        for repair in repairs:
-            self._metrics.repaired.labels(repair.kind).inc()
-            await self._recorder.record(subject, repaired(repair), now)
-
-    async def _prune(self, training: Training, known: Planned) -> None:
-        names = Names(training.name)
-        wanted = {(each.kind.kind, each.name) for each in known.wanted}
-        wanted |= {(SECRET.kind, name) for name in entries_of(training, names)}
-        key = (training.namespace, training.name)
-        self._applier.keep(key, wanted)
-        self._brake.keep(key, wanted)
-        for name, live in dict(self._store.owned(key)).items():
-            mine = live.owner is not None and live.owner.uid == training.uid
-            if mine and name not in wanted and not live.leaving:
-                await self._applier.prune(live)
-
-    async def _nudge(self, training: Training, changed: Iterable[str], now: datetime) -> None:
-        behind = self._stewards.behind((training.namespace, training.name), now)
-        await nudge(self._api, training, {*changed, *behind}, now.strftime("%Y%m%dT%H%M%SZ"))
-
 
 async def _checked(body: Json) -> Training:
     """The training, or InvalidTrainingError; the noise of a private one is calculated apart from everybody else's work.
@@ -282,9 +170,6 @@ async def _checked(body: Json) -> Training:
     if isinstance(spec, dict) and spec.get("privacy") is not None:
         return await asyncio.to_thread(checked_training, body)
     return checked_training(body)
-
-
-_LONGEST_SENTENCE: Final = 900
 
 
 def _trouble(error: HeldError | ApiError) -> Trouble:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shieldwall.control.api.training import Training
-    from shieldwall.control.cluster.fill import Filler
     from shieldwall.control.cluster.store import Key
+    from shieldwall.control.cluster.vault import Vault
     from shieldwall.control.issuing.randomness import Randomness
     from shieldwall.control.plan.orders import Observed
     from shieldwall.control.plan.settings import PlanSettings
@@ -57,7 +57,7 @@ class Stewards:
 
     def __init__(  # noqa: PLR0913, PLR0917  # what it works with
         self,
-        filler: Filler,
+        vault: Vault,
         settings: PlanSettings,
         random: Randomness,
         clock: Callable[[], datetime],
@@ -65,7 +65,7 @@ class Stewards:
         changed: Callable[[Key], None],
         locate: Callable[[Training, Whereabouts], Whereabouts] = lambda _, usual: usual,
     ) -> None:
-        self._filler = filler
+        self._vault = vault
         self._settings = settings
         self._random = random
         self._clock = clock
@@ -157,7 +157,7 @@ class Stewards:
         if own is None or own.ca != ca or now >= renewal_time(certificates_from_pem(own.chain)[0]):
             request = LeafRequest(self._federation(followed.training).operator(), (), _LEAF_LIFETIME)
             try:
-                issuer = await self._filler.issuer(followed.training)
+                issuer = await self._vault.issuer(followed.training)
             except (ApiError, ApiUnreachableError) as error:
                 raise StewardUnreachableError(f"no certificate for the operator: {error}") from error
             files = certificate_files(issuer, request, now, self._random)

@@ -22,7 +22,10 @@ from shieldwall.control.cluster.kopf_session import KopfLogin
 from shieldwall.control.cluster.listing import Lister
 from shieldwall.control.cluster.root import RootCa
 from shieldwall.control.cluster.store import Key, Store
+from shieldwall.control.cluster.tidy import Tidier
+from shieldwall.control.cluster.vault import Vault
 from shieldwall.control.issuing.randomness import Randomness
+from shieldwall.control.making import Maker
 from shieldwall.control.metrics import Metrics
 from shieldwall.control.planner import Planner
 from shieldwall.control.readiness import PATIENCE, Readiness
@@ -101,23 +104,36 @@ async def wire(  # noqa: PLR0913  # what is another in tests
     async with Api(connection, in_flight=config.requests_in_flight, counted=counted) as api:
         root = RootCa(api, config.operator_namespace, config.root_secret, random, clock)
         brake = Brake(clock)
-        filler = Filler(
-            api, store, root, settings, random, brake, lambda _, order: metrics.issued.labels(order.reason).inc()
-        )
-        stewards = Stewards(filler, settings, random, clock, jitter, queue.add, locate)
+        vault, planner = Vault(api, store, root), Planner(settings)
+        stewards = Stewards(vault, settings, random, clock, jitter, queue.add, locate)
         recorder, applier = Recorder(api, identity), Applier(api, store, brake)
         desk = Desk(api, store, recorder, clock)
-        reconciler = Reconciler(
+        clerk = Clerk(desk)
+        maker = Maker(
             api=api,
             store=store,
             applier=applier,
-            filler=filler,
-            clerk=Clerk(desk),
+            vault=vault,
+            filler=Filler(
+                vault, root, settings, random, brake, lambda _, order: metrics.issued.labels(order.reason).inc()
+            ),
+            tidier=Tidier(vault, brake),
+            clerk=clerk,
             brake=brake,
             recorder=recorder,
             stewards=stewards,
             metrics=metrics,
-            planner=Planner(settings),
+            planner=planner,
+        )
+        reconciler = Reconciler(
+            store=store,
+            root=root,
+            maker=maker,
+            clerk=clerk,
+            brake=brake,
+            stewards=stewards,
+            metrics=metrics,
+            planner=planner,
             reporter=Reporter(
                 api=api,
                 store=store,

@@ -183,7 +183,8 @@ class LabGrid:
         if not reply.has_content() or len(reply.content.array_records) != 1:
             return None
         _, record = only_arrays(reply.content)
-        update = check_update({name: array.numpy() for name, array in record.items()}, base, self.aggregation)
+        arrays = {name: array.numpy() for name, array in record.items()}
+        update = check_update(arrays, base, self.aggregation.reject_norm)
         return update.vector.astype(np.float64) if isinstance(update, Update) else None
 
     def _rule(self, rows: Matrix) -> Vector:

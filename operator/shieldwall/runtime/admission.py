@@ -19,7 +19,6 @@ from shieldwall.runtime.model import Schema, update_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shieldwall.contract.policy import AggregationPolicy
     from shieldwall.runtime.model import Array, Model, Vector
 
 _SHOWN: Final = 80
@@ -32,7 +31,7 @@ class Update:
     vector: Vector
     """local − base, shape (d,), finite."""
     norm: float
-    """Its L2 norm, at most the policy's ``reject_norm``."""
+    """Its L2 norm, at most the bound that it was judged by."""
     counters: Mapping[str, Array]
     """The reply's arrays that are not floating (see ``shieldwall.runtime.model``), its own."""
 
@@ -46,11 +45,11 @@ class Refusal:
     """One sentence for people, of bounded length whatever the client sent."""
 
 
-def check_update(arrays: Mapping[str, object], base: Model, policy: AggregationPolicy) -> Update | Refusal:
+def check_update(arrays: Mapping[str, object], base: Model, bound: float) -> Update | Refusal:
     """Judge a reply's decoded arrays against the model that was sent out.
 
     Admits exactly the schema of ``base`` (names, order, shapes, dtypes), finite, with an update whose L2 norm is
-    within ``policy.reject_norm``.
+    within ``bound``.
     """
     exact = _match_schema(arrays, base.schema)
     if isinstance(exact, Refusal):
@@ -60,10 +59,8 @@ def check_update(arrays: Mapping[str, object], base: Model, policy: AggregationP
             return Refusal(Fate.NOT_FINITE, f"Array {_show(spec.name)} holds NaN or infinity.")
     vector = update_of(exact, base)
     length = norm(vector)
-    if not length <= policy.reject_norm or math.isinf(length):
-        return Refusal(
-            Fate.NORM_TOO_LARGE, f"The update's L2 norm is {length:.4g}; the policy's bound is {policy.reject_norm:g}."
-        )
+    if not length <= bound or math.isinf(length):
+        return Refusal(Fate.NORM_TOO_LARGE, f"The update's L2 norm is {length:.4g}; the policy's bound is {bound:g}.")
     # Copies, for the arrays may be views on the message, which would be kept with them.
     return Update(vector, length, {spec.name: exact[spec.name].copy() for spec in base.schema.counters})
 

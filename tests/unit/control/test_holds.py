@@ -146,7 +146,7 @@ async def test_nothing_is_pruned_while_an_order_is_open(cluster, monkeypatch):
     async with replica(cluster) as parts:
         await one_pass(cluster, parts)
         del cluster.objects[f"{SECRETS}/digits-tls-c0"]
-        monkeypatch.setattr(parts.reconciler._filler, "fill", fill)
+        monkeypatch.setattr(parts.reconciler._maker._filler, "fill", fill)
         await one_pass(cluster, parts)
     assert not [line for line in cluster.requests if line.startswith("DELETE")]
 
@@ -157,7 +157,7 @@ async def test_a_ca_that_is_no_longer_ours_signs_nothing(cluster):
         await one_pass(cluster, parts)
         change(cluster, CA, {"ownerReferences": [{**STRANGERS["another training"], "controller": True}]})
         with pytest.raises(ForeignObjectError, match="digits-ca"):
-            await parts.reconciler._filler.issuer(training())
+            await parts.reconciler._maker._vault.issuer(training())
 
 
 @pytest.mark.parametrize("labels", [{}, {TRAINING_LABEL: "digits"}], ids=["unseen", "seen"])
@@ -170,7 +170,7 @@ async def test_a_ca_that_our_root_has_not_issued_is_not_adopted(cluster, labels)
             verdict, _ = await one_pass(cluster, parts)
             assert verdict.outcome is Outcome.STALLED
         with pytest.raises(ForeignAuthorityError):
-            await parts.reconciler._filler.issuer(training())
+            await parts.reconciler._maker._vault.issuer(training())
     assert stalled(cluster)["reason"] == "ForeignAuthority"
     assert cluster.objects[CA] == before
     assert {path for path in cluster.objects if path.startswith(f"{SECRETS}/")} == {CA}
@@ -194,7 +194,7 @@ async def test_what_a_former_root_issued_stays_good_and_a_restart_does_not_forge
     async with replica(cluster) as parts:
         await one_pass(cluster, parts)
         old = cluster.objects.pop(ROOT)
-        await parts.reconciler._filler._root.get()
+        await parts.reconciler._root.get()
         new = cluster.objects[ROOT]
         assert new["data"]["tls.crt"] != old["data"]["tls.crt"]
         assert new["data"]["former.crt"] == old["data"]["tls.crt"]
@@ -248,4 +248,4 @@ async def test_a_training_of_another_operator_is_left_to_it_and_told_once(cluste
         await one_pass(cluster, parts)
         assert not [line for line in cluster.requests if not line.startswith("GET ")], "no war about the status"
         with pytest.raises(OtherOperatorError):
-            await parts.reconciler._filler.issuer(training())
+            await parts.reconciler._maker._vault.issuer(training())

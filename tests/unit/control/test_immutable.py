@@ -188,7 +188,7 @@ async def test_what_could_not_be_set_right_and_is_no_longer_wanted_stalls_nothin
     cluster.put(training_body())
     async with replica(cluster) as parts:
         await passes(parts, 2)
-        applier = parts.reconciler._applier
+        applier = parts.reconciler._maker._applier
         error = ApiError(422, "Invalid", "no")
         applier._unmended.failed(KEY, ("ConfigMap", "digits-old"), error)
         applier._unmended.failed(KEY, ("Service", "digits-server"), error)

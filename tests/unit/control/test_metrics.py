@@ -82,7 +82,7 @@ async def parts(cluster):
         await parts.reconciler.reconcile(KEY)
         seen = parts.metrics._trainings.seen[KEY]
         told = dataclasses.replace(seen.sight, steward=StewardSight(NOW, STATUS, None, "ab"))
-        privacy = PrivacyStatus(mode="RecordLevel", epsilon=1.0, epsilonSpent=0.25, roundsLeft=12)
+        privacy = PrivacyStatus(mode="RecordLevel", epsilonTarget=1.0, epsilonSpent=0.25, roundsLeft=12)
         scored = seen.status.model_copy(update={"round": 1, "privacy": privacy})
         parts.metrics.saw(KEY, told, scored)
         yield parts

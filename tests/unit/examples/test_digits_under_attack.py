@@ -41,7 +41,8 @@ def final_accuracy(task, spec):
             admitted = []
             for client, (images, labels) in enumerate(data):
                 local, _ = task.train(model.arrays, images, labels, config, rng)
-                admitted.append(check_update(flipped(model, local) if client in attackers else local, model, policy))
+                sent = flipped(model, local) if client in attackers else local
+                admitted.append(check_update(sent, model, policy.reject_norm))
             assert all(isinstance(update, Update) for update in admitted)  # the attack passes every check on its own
             updates = Updates.of([update.vector for update in admitted], [len(labels) for _, labels in data])
             counters = aggregate_counters([update.counters for update in admitted])

@@ -344,6 +344,21 @@ def test_any_rule_may_follow_noise_that_clients_added(world, store):
     assert record.privacy.signal_to_noise == pytest.approx(np.sqrt(5) / (2 * 2.0 * 200))
 
 
+def test_noise_that_clients_had_to_add_is_no_reason_to_refuse_them(world, store):
+    """Its norm, 800 here, grows with the model; the bound on norms is the user's and does not."""
+    generator = np.random.default_rng(1)
+    attesting(world)
+    for client in world.clients:
+        noise = generator.normal(0, 2 * 2.0, 40_000).astype(np.float32)
+        client.train = lambda arrays, noise=noise: {**arrays, "w": arrays["w"] + noise}
+    world.clients[4].train = lambda arrays: {**arrays, "w": arrays["w"] + np.float32(4.5)}
+    strict = MEAN.model_copy(update={"reject_norm": 10.0})
+    (record,) = run(world, store, local(), strict)
+
+    assert [reply.fate for reply in record.replies[:4]] == [Fate.ADMITTED] * 4
+    assert record.replies[4].fate is Fate.NORM_TOO_LARGE, "900 is more than any honest client adds"
+
+
 @pytest.mark.parametrize(
     ("weak", "told"), [({"noise-multiplier": 1.9}, "less noise than 2"), ({"clip": 1.1}, "clip above 1")]
 )

@@ -6,12 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays, scalar_dtypes
 
-from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.records import Fate
 from shieldwall.runtime.admission import Refusal, Update, check_update
 from shieldwall.runtime.model import Model
 
-POLICY = AggregationPolicy(rule=Rule.FED_MEDIAN, reject_norm=10.0)
+BOUND = 10.0
 BASE = Model.of({"w": np.zeros((2, 2), np.float32), "steps": np.array(3, np.int64), "b": np.zeros(2, np.float32)})
 
 
@@ -20,7 +19,7 @@ def reply(**changes):
 
 
 def test_an_honest_reply_is_admitted_with_its_update():
-    update = check_update(reply(w=np.full((2, 2), 2, np.float32), steps=np.array(8)), BASE, POLICY)
+    update = check_update(reply(w=np.full((2, 2), 2, np.float32), steps=np.array(8)), BASE, BOUND)
     assert isinstance(update, Update)
     assert update.vector.tolist() == [2, 2, 2, 2, 0, 0]
     assert update.norm == 4.0
@@ -28,7 +27,7 @@ def test_an_honest_reply_is_admitted_with_its_update():
 
 
 def test_an_unchanged_model_is_an_update_of_norm_zero():
-    assert check_update(reply(), BASE, POLICY).norm == 0.0
+    assert check_update(reply(), BASE, BOUND).norm == 0.0
 
 
 def without(name):
@@ -59,26 +58,25 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 def test_a_bad_reply_is_refused_with_its_reason(kind):
     arrays_, fate, words = WRONG[kind]
-    refusal = check_update(arrays_, BASE, POLICY)
+    refusal = check_update(arrays_, BASE, BOUND)
     assert isinstance(refusal, Refusal)
     assert refusal.fate is fate
     assert words in refusal.detail
 
 
 def test_an_update_as_long_as_the_bound_is_admitted():
-    assert check_update(reply(b=np.array([6, 8], np.float32)), BASE, POLICY).norm == 10.0
+    assert check_update(reply(b=np.array([6, 8], np.float32)), BASE, BOUND).norm == 10.0
 
 
 def test_an_overflow_in_the_difference_is_too_large_for_any_bound():
     largest = np.finfo(np.float32).max
     base = Model.of({"w": np.full(3, -largest, np.float32)})
-    anything = POLICY.model_copy(update={"reject_norm": math.inf})
-    refusal = check_update({"w": np.full(3, largest, np.float32)}, base, anything)
+    refusal = check_update({"w": np.full(3, largest, np.float32)}, base, math.inf)
     assert refusal.fate is Fate.NORM_TOO_LARGE
 
 
 def test_a_clients_own_words_are_shortened_and_cannot_steer_a_terminal():
-    detail = check_update(reply(**{"\x1b[2J" + "x" * 10_000: np.zeros(1)}), BASE, POLICY).detail
+    detail = check_update(reply(**{"\x1b[2J" + "x" * 10_000: np.zeros(1)}), BASE, BOUND).detail
     assert len(detail) < 200
     assert "\x1b" not in detail
 
@@ -104,7 +102,7 @@ def test_no_values_make_the_check_fail(w, steps, b):
 
 
 def judged(content):
-    verdict = check_update(content, BASE, POLICY)
+    verdict = check_update(content, BASE, BOUND)
     if isinstance(verdict, Refusal):
         assert verdict.fate in {Fate.WRONG_SCHEMA, Fate.NOT_FINITE, Fate.NORM_TOO_LARGE}
         assert 0 < len(verdict.detail) < 300

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from shieldwall.runtime.privacy.mechanism import add_noise, clip, os_generator
+from shieldwall.runtime.privacy.mechanism import add_noise, clip, noised_norm, os_generator
 
 VALUES = st.floats(-(2.0**100), 2.0**100, width=32)
 
@@ -41,6 +41,15 @@ def test_noise_has_the_deviation_asked_for_in_every_block_and_leaves_the_mean(dt
         assert part.mean() == pytest.approx(7.0, abs=0.02)
         assert part.std() == pytest.approx(0.5, rel=0.05)
     assert abs(np.corrcoef(vector[:16_400], vector[16_400:32_800])[0, 1]) < 0.05
+
+
+@pytest.mark.parametrize("size", [1, 100, 10_000])
+def test_the_norm_of_what_was_noised_stays_just_below_its_bound(size):
+    generator = np.random.default_rng(2)
+    lengths = [np.linalg.norm(generator.standard_normal(size) * 3.0) + 1.0 for _ in range(300)]
+
+    assert max(lengths) <= noised_norm(1.0, 3.0, size)
+    assert noised_norm(1.0, 3.0, size) <= max(lengths) + 6.5 * 3.0
 
 
 def test_two_generators_of_the_operating_system_never_draw_the_same():

@@ -56,7 +56,7 @@ def test_all_that_an_auditor_needs_is_told(private, dumped):
         "unit": "client",
         "adjacency": "replace-one",
         "epsilonSpent": 0.451258,
-        "epsilon": 1.0,
+        "epsilonTarget": 1.0,
         "delta": 1e-05,
         "noiseMultiplier": NOISE,
         "roundsLeft": 23,
@@ -97,6 +97,28 @@ def test_an_operator_that_was_started_anew_keeps_what_was_told(private, world, d
     assert status.privacy == before.privacy
     other = world.training(10, spec={"privacy": LOCAL})
     assert summarise(world.sight(other, steward=None, previous=before)).privacy.epsilon_spent is None
+
+
+def test_a_ledger_that_tells_of_less_than_before_was_set_back_and_stays_so(private, world, dumped, check, condition):
+    training = world.training(10, spec={"privacy": CENTRAL})
+    before = private(released={"epsilon": spent(7, NOISE)}, training=training)
+    for epsilon, seen in ((spent(3, NOISE), spent(7, NOISE)), (spent(9, NOISE), spent(9, NOISE))):
+        known = previous_status(dumped(before))
+        before = private(released={"epsilon": epsilon}, training=training, previous=known)
+        assert before.privacy.epsilon_spent == pytest.approx(seen, rel=1e-5), "what was seen is not taken back"
+        assert (condition(before, "Privacy").status, condition(before, "Privacy").reason) == ("False", "LedgerSetBack")
+        assert check(before, WITHIN).state == "failed"
+
+
+def test_another_delta_or_the_same_sum_again_is_no_ledger_that_was_set_back(private, world, dumped, condition):
+    training = world.training(10, spec={"privacy": CENTRAL})
+    known = previous_status(dumped(private(released={"epsilon": spent(7, NOISE)}, training=training)))
+    again = private(released={"epsilon": spent(7, NOISE)}, training=training, previous=known)
+    assert condition(again, "Privacy").reason == "WithinBudget"
+    softer = world.training(10, spec={"privacy": CENTRAL | {"delta": 1e-3}})
+    other = private(released={"epsilon": spent(5, NOISE)}, training=softer, previous=known)
+    assert condition(other, "Privacy").reason == "WithinBudget"
+    assert other.privacy.epsilon_spent == pytest.approx(spent(5, NOISE), rel=1e-5)
 
 
 def test_a_training_with_privacy_and_all_else_reaches_a_hundred(private, world):
@@ -190,7 +212,7 @@ def test_without_noise_personal_data_are_flagged(world, condition):
         },
     }
     status = summarise(world.sight(parse_accepted(document)))
-    assert (status.privacy.mode, status.privacy.epsilon, status.summary.epsilon) == ("None", None, None)
+    assert (status.privacy.mode, status.privacy.epsilon_target, status.summary.epsilon) == ("None", None, None)
     found = condition(status, "Privacy")
     assert (found.status, found.reason) == ("False", "Unprotected")
     assert "GDPR" in found.message

@@ -29,6 +29,11 @@ def owned_by(uid: str | None, owned: Mapping[ObjectName, Live]) -> dict[ObjectNa
     return {name: live for name, live in owned.items() if live.owner is not None and live.owner.uid == uid}
 
 
+def runs(training: Training, owned: Mapping[ObjectName, Live]) -> bool:
+    """Whether the training has workloads of its own, not merely of its name."""
+    return any(kind in WORKLOADS for kind, _ in owned_by(training.uid, owned))
+
+
 def observed_of(training: Training, owned: Mapping[ObjectName, Live]) -> Observed:
     """What exists, of what the training itself owns. ``trust`` is as published, whether it still serves or not."""
     return _observed(Names(training.name), owned_by(training.uid, owned), [each.name for each in training.spec.clients])

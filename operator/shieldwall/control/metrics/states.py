@@ -33,8 +33,8 @@ def states(seen: Mapping[Key, Seen]) -> Iterator[Metric]:
         stalled.add_metric(key, float(needs))
         if status.security is not None and status.security.score is not None:
             score.add_metric(key, status.security.score)
-        if status.privacy is not None and status.privacy.epsilon is not None:
-            limit.add_metric(key, status.privacy.epsilon)
+        if status.privacy is not None and status.privacy.epsilon_target is not None:
+            limit.add_metric(key, status.privacy.epsilon_target)
             spent.add_metric(key, status.privacy.epsilon_spent or 0.0)
             if status.privacy.rounds_left is not None:
                 left.add_metric(key, status.privacy.rounds_left)

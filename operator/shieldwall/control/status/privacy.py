@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ADJACENCY: Final = "replace-one"
 _TOLERANCE: Final = 1.01
 """Between two accountants of one ε."""
+_SET_BACK: Final = "LedgerSetBack"
 _MOST_ROUNDS: Final = 1_000_000
 _UNITS: Final = {
     PrivacyMode.RECORD_LEVEL: "record",
@@ -39,19 +40,21 @@ _GDPR: Final = (
 
 
 def privacy_status(view: View) -> PrivacyStatus:
-    """What was accounted last; as status has it when the steward was not asked yet."""
+    """What was accounted last; as status has it when the steward was not asked yet.
+
+    What was seen spent is never taken back: a ledger that tells of less was replaced by an older one.
+    """
     mode, policy = view.sight.training.spec.privacy_mode, calibrated(view.sight.training.spec)
     if policy is None:
         return PrivacyStatus(mode=mode.value)
-    previous = view.sight.previous.privacy if view.sight.previous is not None and view.last is None else None
-    known = previous if previous is not None and previous.mode == mode.value else PrivacyStatus()
-    told = privacy_of(view.last)
+    known, told = _known(view) or PrivacyStatus(), privacy_of(view.last)
+    seen = known.epsilon_spent if told is None or _is_set_back(view) else None
     return PrivacyStatus(
         mode=mode.value,
         unit=_UNITS[mode],
         adjacency=ADJACENCY,
-        epsilonSpent=_digits(told.privacy.epsilon) if told is not None else known.epsilon_spent,
-        epsilon=policy.epsilon,
+        epsilonSpent=_most(seen, _digits(told.privacy.epsilon) if told is not None else None),
+        epsilonTarget=policy.epsilon,
         delta=policy.delta,
         noiseMultiplier=policy.noise_multiplier,
         roundsLeft=min(max(told.privacy.rounds_left, 0), _MOST_ROUNDS) if told is not None else known.rounds_left,
@@ -61,14 +64,14 @@ def privacy_status(view: View) -> PrivacyStatus:
 
 def epsilon_column(privacy: PrivacyStatus) -> str | None:
     """What ``kubectl get`` shows, such as 0.31/1."""
-    if privacy.epsilon is None:
+    if privacy.epsilon_target is None:
         return None
-    return f"{number(privacy.epsilon_spent or 0.0)}/{privacy.epsilon:g}"
+    return f"{number(privacy.epsilon_spent or 0.0)}/{privacy.epsilon_target:g}"
 
 
 def privacy_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
     """Whether what is released stays within the ε that was promised."""
-    limit, spent, left = privacy.epsilon, privacy.epsilon_spent, privacy.rounds_left
+    limit, spent, left = privacy.epsilon_target, privacy.epsilon_spent, privacy.rounds_left
     if limit is None:
         flagged = _UNPROTECTED + (_GDPR if view.sight.training.spec.residency is not None else "")
         return Verdict(ConditionStatus.FALSE, "Unprotected", flagged)
@@ -76,6 +79,12 @@ def privacy_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
     if spent is None:
         return Verdict(ConditionStatus.UNKNOWN, "NotObserved", f"{promised}; nothing of it is seen spent yet.")
     account = f"ε = {number(spent)} of {limit:g} is spent"
+    if _is_set_back(view):
+        message = (
+            f"{account}, as was seen before the ledger told of less: the model's volume was lost or set back to an"
+            f" older copy, and releases since then are not in this sum. Release no further model of this training."
+        )
+        return Verdict(ConditionStatus.FALSE, _SET_BACK, message)
     if spent > limit * _TOLERANCE:
         message = f"{account}, more than privacy.epsilon allows: release no further model, and look at its ledger."
         return Verdict(ConditionStatus.FALSE, "Exceeded", message)
@@ -88,7 +97,7 @@ def privacy_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
 def signal_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
     """Whether a round's noise leaves something of what one client says, or somebody has taken it upon them."""
     signal, spoken = privacy.signal_to_noise, view.sight.training.spec.privacy
-    if privacy.epsilon is None:
+    if privacy.epsilon_target is None:
         return Verdict(ConditionStatus.UNKNOWN, "NoNoise", "No noise is added: see Privacy.")
     if signal is None:
         return Verdict(ConditionStatus.UNKNOWN, "NotObserved", "No round has told its signal-to-noise yet.")
@@ -104,6 +113,28 @@ def signal_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
         f" privacy.acknowledge: [{word}]."
     )
     return Verdict(ConditionStatus.FALSE, "SignalBelowNoise", message)
+
+
+def _known(view: View) -> PrivacyStatus | None:
+    """What status has, if it is of this mode."""
+    previous = view.sight.previous.privacy if view.sight.previous is not None else None
+    return previous if previous is not None and previous.mode == view.sight.training.spec.privacy_mode.value else None
+
+
+def _is_set_back(view: View) -> bool:
+    """Whether the ledger ever told of less than had been seen spent; once it did, no later sum makes it good."""
+    known, told, policy = _known(view), privacy_of(view.last), calibrated(view.sight.training.spec)
+    if known is None or view.sight.previous is None:
+        return False
+    if any(each.reason == _SET_BACK for each in view.sight.previous.conditions):
+        return True
+    if told is None or policy is None or known.epsilon_spent is None or known.delta != policy.delta:
+        return False
+    return told.privacy.epsilon * _TOLERANCE < known.epsilon_spent
+
+
+def _most(*values: float | None) -> float | None:
+    return max((each for each in values if each is not None), default=None)
 
 
 def _digits(value: float) -> float:
@@ -154,6 +185,8 @@ def _within(view: View) -> Finding:
     if policy is None:
         return failed(_NO_NOISE)
     said = f"ε = {number(told.privacy.epsilon)} of {policy.epsilon:g} is spent"
+    if _is_set_back(view):
+        return failed(f"{said} by a ledger that told of more before.")
     if told.privacy.epsilon > policy.epsilon * _TOLERANCE:
         return failed(f"{said}: more than may be.")
     return observed(f"{said}; {count(max(told.privacy.rounds_left, 0), 'more round fits/more rounds fit')}.")

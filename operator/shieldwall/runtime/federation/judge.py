@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from flwr.app import ArrayRecord, ConfigRecord
 
-from shieldwall.contract.privacy import PRIVACY_KEY
+from shieldwall.contract.privacy import PRIVACY_KEY, PrivacyMode
 from shieldwall.contract.records import Fate
 from shieldwall.pki.verify import VerificationError
 from shieldwall.runtime.admission import Refusal, Update, check_update
@@ -29,6 +29,8 @@ from shieldwall.runtime.flower.messages import (
 )
 from shieldwall.runtime.flower.packing import MalformedArraysError
 from shieldwall.runtime.privacy.attestation import shortfall
+from shieldwall.runtime.privacy.dp_sgd import SENSITIVITY
+from shieldwall.runtime.privacy.mechanism import noised_norm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -147,12 +149,20 @@ class Court:
             return Refused(Fate.MALFORMED, str(error))
         if self.policy.privacy is not None and (short := shortfall(_attested(reply.message), self.policy.privacy)):
             return Refused(Fate.NOT_PRIVATE, short)
-        update = check_update(arrays, base, self.policy.aggregation)
+        update = check_update(arrays, base, self._largest_norm(base))
         if isinstance(update, Refusal):
             return Refused(update.fate, update.detail)
         examples = claimed_examples(reply.message.content)
         reply.message.content[name] = ArrayRecord()  # the update holds all that is needed of it: half the memory
         return Admitted(reply.message, reply.serial, update, examples)
+
+    def _largest_norm(self, base: Model) -> float:
+        """``reject_norm``; where clients must add noise, what that may come to if it is more."""
+        bound, privacy = self.policy.aggregation.reject_norm, self.policy.privacy
+        if privacy is None or privacy.mode is not PrivacyMode.CLIENT_LEVEL_LOCAL:
+            return bound
+        deviation = privacy.noise_multiplier * SENSITIVITY * privacy.clip
+        return max(bound, noised_norm(privacy.clip, deviation, base.schema.size))
 
 
 def _attested(message: Message) -> Mapping[str, object] | None:

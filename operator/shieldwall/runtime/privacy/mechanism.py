@@ -7,6 +7,7 @@ floating-point noise (Mironov 2012, doi:10.1145/2382196.2382264) are not defende
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from shieldwall.runtime.model import Vector
 
 _SEED_BYTES: Final = 32
+_TAIL: Final = math.sqrt(2 * math.log(1e9))
 
 
 def os_generator(random: Callable[[int], bytes] = os.urandom) -> np.random.Generator:
@@ -34,6 +36,15 @@ def clip(vector: Vector, bound: float) -> None:
         for span in blocks(vector.size):
             # One factor at a time: their quotient is 0 or infinite where the norm is at the ends of its dtype.
             vector[span] = vector[span].astype(np.float64) / length * bound
+
+
+def noised_norm(bound: float, deviation: float, size: int) -> float:
+    """The L2 norm that ``size`` coordinates of norm ``bound`` pass once in 10⁹ times after ``add_noise``.
+
+    A norm is a 1-Lipschitz function: that of the noise is above σ(√d + t) with a probability below exp(-t²/2)
+    (Boucheron, Lugosi and Massart 2013, Theorem 5.6).
+    """
+    return bound + deviation * (math.sqrt(size) + _TAIL)
 
 
 def add_noise(vector: Vector, deviation: float, generator: np.random.Generator) -> None:

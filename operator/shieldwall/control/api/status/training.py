@@ -34,14 +34,14 @@ class PrivacyStatus(ApiModel):
     """How it is counted: replace-one, one unit is replaced by another."""
     epsilon_spent: Annotated[float, Field(ge=0)] | None = None
     """The privacy loss so far, over all runs on the same volume: of the client that spent most."""
-    epsilon: Annotated[float, Field(ge=0)] | None = None
+    epsilon_target: Annotated[float, Field(ge=0)] | None = None
     """The privacy loss allowed."""
     delta: Annotated[float, Field(ge=0, le=1)] | None = None
     """The probability with which epsilon may be exceeded."""
     noise_multiplier: Annotated[float, Field(ge=0)] | None = None
     """The noise's standard deviation over the sensitivity of what it is added to."""
     rounds_left: Count | None = None
-    """How many more rounds may be opened within epsilon."""
+    """How many more rounds may be opened within epsilonTarget."""
     signal_to_noise: Annotated[float, Field(ge=0)] | None = None
     """clip / (standard deviation of the noise * square root of the model's parameters) of the last release. Below 0.3
     the noise outweighs what one client says."""
