@@ -140,6 +140,9 @@ def exercise(space, tmp_path, config):
             eventually(lambda p=plural, n=name: labels(space, p, n)["app.kubernetes.io/instance"] == "digits", 5)
             own(space, plural, name)
             eventually(lambda p=plural, n=name: not strangers(space, p, n), 5)
+            unlabelled = {"metadata": {"labels": {"shieldwall.dev/training": None}}}
+            space.patch(plural, name, unlabelled)  # it has gone from every watch, and is looked for by name
+            eventually(lambda p=plural, n=name: "shieldwall.dev/training" in labels(space, p, n), 5)
         space.patch("secrets", "digits-node-c0", {"metadata": {"labels": {"shieldwall.dev/training": None}}})
         eventually(lambda: "shieldwall.dev/training" in labels(space, "secrets", "digits-node-c0"), 5)
         ask = {"metadata": {"annotations": {"renew.shieldwall.dev/all": "now"}}}

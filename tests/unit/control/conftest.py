@@ -120,6 +120,9 @@ class Cluster:
         if standing is not None and standing.get("immutable") and spoils(body, request.method == "PUT", standing):
             return failure(422, "Invalid")
         if request.method == "PATCH":
+            expected = body["metadata"].get("resourceVersion")
+            if standing is not None and expected not in {None, standing["metadata"]["resourceVersion"]}:
+                return failure(409, "Conflict")
             whole = {**standing, "status": body["status"]} if request.path.endswith("/status") else body
             kept = {"immutable": True} if standing is not None and standing.get("immutable") else {}
             return web.json_response(self._stored({**whole, **kept}, standing))

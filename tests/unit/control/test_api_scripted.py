@@ -12,7 +12,7 @@ from aiohttp import web
 from shieldwall.control.cluster import api as api_module
 from shieldwall.control.cluster.api import Api
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
-from shieldwall.control.cluster.kinds import CONFIG_MAP, LEASE, SECRET
+from shieldwall.control.cluster.kinds import CONFIG_MAP, LEASE, SECRET, SERVICE
 from shieldwall.control.reconcile import Outcome
 
 from .conftest import SECRETS, TRAININGS, body_of, failure, replica, training_body
@@ -25,14 +25,14 @@ EVENTS = "POST /apis/events.k8s.io/v1/namespaces/fed/events"
 
 
 def made(*paths):
-    """Looked for, and then made."""
-    return [line for path in paths for line in (f"GET {path}", f"PATCH {path}")]
+    """Made by a server-side apply that is refused where there is something of that name."""
+    return [f"PATCH {path}" for path in paths]
 
 
 def stateful_set(part, volume):
-    """The same, and between the two whether there is a volume that it would take up."""
-    look, write = made(f"/apis/apps/v1/namespaces/fed/statefulsets/digits-{part}")
-    return [look, f"GET {CORE}/persistentvolumeclaims/{volume}-digits-{part}-0", write]
+    """Looked for, and then made, unless there is a volume that it would take up."""
+    path = f"/apis/apps/v1/namespaces/fed/statefulsets/digits-{part}"
+    return [f"GET {path}", f"GET {CORE}/persistentvolumeclaims/{volume}-digits-{part}-0", f"PATCH {path}"]
 
 
 FIRST = [
@@ -99,6 +99,19 @@ async def test_the_first_pass_makes_these_requests_and_the_next_none(cluster):
         assert verdict.again > timedelta(hours=1), "the next deadline, and no polling"
         await parts.reconciler.reconcile(KEY)
         assert cluster.requests == []
+
+
+async def test_what_is_there_already_and_is_somebody_elses_is_asked_for_once_and_then_only_looked_at(cluster):
+    before = body_of(SERVICE, "digits-server", 9, training=None)
+    path = cluster.put(before)
+    cluster.put(training_body())
+    async with replica(cluster) as parts:
+        _, asked = await first_pass(cluster, parts)
+        assert [line for line in asked if line.endswith(path)] == [f"PATCH {path}", f"GET {path}"]
+        cluster.requests.clear()
+        await parts.reconciler.reconcile(KEY)
+        assert [line for line in cluster.requests if line.endswith(path)] == [f"GET {path}"]
+    assert cluster.objects[path] is before
 
 
 @pytest.mark.parametrize("index", WRITES)

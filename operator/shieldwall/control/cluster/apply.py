@@ -53,11 +53,14 @@ class Applier:
         """What was wanted of a sight that was found to be so; goes when the store drops the sight."""
         self._made: dict[Key, dict[ObjectName, str]] = {}
         """What this operator has seen in place, by the hash of what was wanted then. Nobody else can change it."""
+        self._taken: dict[Key, set[ObjectName]] = {}
+        """Names that something has that nobody had seen: there, look first."""
         self._unmended = Unmended()
 
     def forget(self, key: Key) -> None:
         """A training has gone."""
         self._made.pop(key, None)
+        self._taken.pop(key, None)
         self._unmended.keep(key, ())
 
     def unmended(self, key: Key) -> Trouble | None:
@@ -84,24 +87,33 @@ class Applier:
             raise
 
     async def _ensure(self, training: Training, wanted: Wanted) -> Repair | None:
+        kind, name = wanted.kind, wanted.name
+        key, itself = (training.namespace, training.name), (kind.kind, name)
+        deleted = itself in self._made.setdefault(key, {})
+        live = self._store.owned(key).get(itself)
+        if live is None and (deleted or kind is STATEFUL_SET or itself in self._taken.get(key, ())):
+            live = await self._look(kind, training.namespace, name)
+        if live is not None:
+            return await self._kept(training, wanted, live)
+        if deleted and not self._brake.allows_making(key, itself):
+            return None
+        desired = wanted.body()
+        if kind is STATEFUL_SET:
+            await require_own_claims(self._api, training, desired)
+        live = await self._created(kind, desired, wanted.digest)
+        if live is not None:
+            self._taken.setdefault(key, set()).add(itself)
+            return await self._kept(training, wanted, live)
+        self._made[key][itself] = wanted.digest
+        if not deleted:
+            return None
+        self._brake.made(key, itself)
+        return _repair(wanted, training, "was deleted")
+
+    async def _kept(self, training: Training, wanted: Wanted, live: Live) -> Repair | None:
         kind, name, digest = wanted.kind, wanted.name, wanted.digest
         key, itself = (training.namespace, training.name), (kind.kind, name)
-        made = self._made.setdefault(key, {})
-        live = self._store.owned(key).get(itself)
-        if live is None:
-            live = await self._look(kind, training.namespace, name)
-        if live is None:
-            deleted = itself in made
-            if deleted and not self._brake.allows_making(key, itself):
-                return None
-            desired = wanted.body()
-            if kind is STATEFUL_SET:
-                await require_own_claims(self._api, training, desired)
-            await self._create(kind, desired, digest)
-            made[itself] = digest
-            if deleted:
-                self._brake.made(key, itself)
-            return _repair(wanted, training, "was deleted") if deleted else None
+        made = self._made[key]
         require_ours(live, training)
         wrong = _wrong(wanted.body(), live) if self._checked.get(live) != digest else []
         if not wrong:
@@ -137,15 +149,28 @@ class Applier:
                 return None
             raise
 
-    async def _create(self, kind: Kind, desired: Json, digest: str) -> None:
-        # Not forced: whoever made the object since we looked is not overwritten.
-        self._take(kind, await self._api.apply(kind, desired, MANAGER, force=False), desired, digest)
+    async def _created(self, kind: Kind, desired: Json, digest: str) -> Live | None:
+        """Make an object, and never change one; None when it was made, else the one that has its name.
+
+        Raises ApiError: a conflict, when that has gone again.
+        """
+        try:
+            answer = await self._api.apply(kind, _only_new(desired), MANAGER, force=False)
+        except ApiError as error:
+            namespace, name = desired["metadata"]["namespace"], desired["metadata"]["name"]
+            found = await self._look(kind, namespace, name) if error.conflict else None
+            if found is None:
+                raise
+            return found
+        self._take(kind, answer, desired, digest)
+        return None
 
     async def _mend(self, live: Live, desired: Json, digest: str) -> None:
         kind = live.kind
         if live.immutable:
             await remove(self._api, self._store, live)
-            await self._create(kind, desired, digest)
+            if await self._created(kind, desired, digest) is not None:
+                raise ApiError(409, "Conflict", f"somebody made {kind.kind} {live.name} anew")
             return
         answer = await self._api.apply(kind, desired, MANAGER)
         if _wrong(desired, live_of(kind, answer)):
@@ -165,6 +190,15 @@ class Applier:
             _LOG.warning("%s %s/%s stays different: %s", kind.kind, live.namespace, live.name, ", ".join(left[:5]))
         self._checked[live] = digest
         self._unmended.done((live.namespace, live.training or ""), live, left)
+
+
+def _only_new(desired: Json) -> Json:
+    """The same, for a server-side apply that is refused (409) where there is an object of that name.
+
+    An object that is there must have the resourceVersion that is asked for, and none has the one before the first
+    write of all; where there is none it is made.
+    """
+    return {**desired, "metadata": {**desired["metadata"], "resourceVersion": "1"}}
 
 
 def _repair(wanted: Wanted, training: Training, what: str, *, frozen: bool = False) -> Repair:
