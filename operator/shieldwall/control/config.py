@@ -69,7 +69,7 @@ class OperatorConfig(ApiModel):
     """Resources of the containers of trainings."""
     leader_election: LeaderElection = LeaderElection()
     """Which of several replicas acts."""
-    workers: Annotated[int, Field(ge=1, le=256)] = 8
+    workers: Annotated[int, Field(ge=1, le=256)] = 16
     """Trainings worked on at a time."""
     requests_in_flight: Annotated[int, Field(ge=1, le=512)] = 16
     """Requests to the API server at a time."""
