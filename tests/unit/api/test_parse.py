@@ -51,6 +51,15 @@ def test_null_means_absent_as_it_does_to_an_api_server(document):
     assert parse_training(document).spec.privacy is None
 
 
+def test_a_whole_number_of_bytes_is_a_quantity_however_it_is_written(document):
+    for bytes_ in (1_000_000_000, 1e9, "1000000000"):
+        document["spec"]["storage"] = {"model": bytes_}
+        assert parse_training(document).spec.storage.model == "1000000000"
+    document["spec"]["storage"] = {"model": 1e9 + 0.5}
+    with pytest.raises(InvalidTrainingError, match="quantity of bytes"):
+        parse_training(document)
+
+
 @pytest.mark.parametrize(
     ("fraction", "byzantine", "expected"), [(1.0, 2, 8), (1.0, 4, 9), (0.5, 1, 4), (0.3, 1, 3), (0.01, 0, 1)]
 )

@@ -21,7 +21,12 @@ def test_nothing_written_means_the_defaults(document):
     config = OperatorConfig.parse(document)
     assert config.plan_settings() == PlanSettings()
     assert config.watch_namespaces == ()
-    assert (config.workers, config.requests_in_flight, config.relist_seconds, config.metrics_port) == (8, 16, 480, 8080)
+    assert (config.workers, config.requests_in_flight, config.relist_seconds, config.metrics_port) == (
+        16,
+        16,
+        480,
+        8080,
+    )
     election = config.leader_election
     assert election.enabled
     times = (election.lease_duration_seconds, election.renew_deadline_seconds, election.retry_period_seconds)

@@ -49,6 +49,7 @@ PATTERN_SENTENCES: Final = {
 
 MAX_CONFIG_TEXT: Final = 4096
 _QUANTITY_LENGTH: Final = 32
+_PAST_INTEGERS: Final = 2.0**63
 _NODE_TEXT_LENGTH: Final = 256
 
 
@@ -86,6 +87,8 @@ def _node_scalar(value: object) -> ConfigValue:
 
 def _quantity(pattern: str) -> PlainValidator:
     def quantity(value: object) -> str:
+        if isinstance(value, float) and value.is_integer() and abs(value) < _PAST_INTEGERS:
+            value = int(value)  # as the API server sees it
         whole = isinstance(value, int) and not isinstance(value, bool)
         text = str(value) if whole else value
         if not isinstance(text, str) or len(text) > _QUANTITY_LENGTH or re.fullmatch(pattern, text) is None:
