@@ -52,6 +52,7 @@ bench: setup tools ## Benchmarks, as ratios against peers in one run
 	$(BIN)/python benchmarks/aggregation.py
 	$(BIN)/python benchmarks/round_time.py
 	$(BIN)/python benchmarks/operator_scale.py
+	$(BIN)/python benchmarks/privacy_overhead.py
 
 privacy: setup ## What privacy costs, and attacks with and without it (a quarter of an hour of one core); writes docs/privacy-measured.md
 	$(BIN)/python benchmarks/privacy_utility.py

@@ -87,7 +87,7 @@ def _kibibytes(field: str) -> int:
     return int(found[1])
 
 
-def _size(result: Any) -> int:  # noqa: ANN401  # an Aggregate, layers or an array
+def _size(result: Any) -> int:  # noqa: ANN401  # an Aggregate, layers, an array, or nothing of the kind
     if isinstance(result, list):
         return sum(layer.nbytes for layer in result)
-    return int(getattr(result, "delta", result).nbytes)
+    return int(getattr(getattr(result, "delta", result), "nbytes", 0))
