@@ -21,7 +21,8 @@ def test_nothing_written_means_the_defaults(document):
     config = OperatorConfig.parse(document)
     assert config.plan_settings() == PlanSettings()
     assert config.watch_namespaces == ()
-    assert (config.workers, config.requests_in_flight, config.relist_seconds, config.metrics_port) == (
+    assert (config.workers, config.requests_in_flight) == (16, 16)
+    assert (config.relist_seconds, config.metrics_port) == (480, 8080)
         16,
         16,
         480,
