@@ -23,11 +23,6 @@ def test_nothing_written_means_the_defaults(document):
     assert config.watch_namespaces == ()
     assert (config.workers, config.requests_in_flight) == (16, 16)
     assert (config.relist_seconds, config.metrics_port) == (480, 8080)
-        16,
-        16,
-        480,
-        8080,
-    )
     election = config.leader_election
     assert election.enabled
     times = (election.lease_duration_seconds, election.renew_deadline_seconds, election.retry_period_seconds)
