@@ -24,7 +24,13 @@ def budget():
         "apiVersion": "shieldwall.dev/v1alpha1",
         "kind": "PrivacyBudget",
         "metadata": {"name": "patients"},
-        "spec": {"epsilon": BUDGET, "delta": 1e-4, "unit": "Record", "data": list(CITIES[:CLIENTS])},
+        "spec": {
+            "epsilon": BUDGET,
+            "delta": 1e-4,
+            "unit": "Record",
+            "data": list(CITIES[:CLIENTS]),
+            "period": {"name": "2030"},
+        },
     }
 
 
