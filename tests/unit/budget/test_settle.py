@@ -22,14 +22,6 @@ def test_spent_never_decreases(ledger, told):
     assert ledger.sums == (0.5, 0.5)
 
 
-def test_a_ledger_that_begins_anew_counts_on_top(ledger):
-    """Its volume was lost: what was released before was released all the same."""
-    ledger.starts().see(sight(epsilon=0.5, round_=5)).see(sight(epsilon=0.2, round_=1))
-    assert ledger.sums == (0.3, 0.7)
-    ledger.see(sight(epsilon=0.6, round_=6))
-    assert ledger.sums == (0.0, 1.1), "more than was reserved is still counted"
-
-
 def test_completed_is_over_when_all_its_rounds_are_released(ledger):
     ledger.starts().see(sight(epsilon=0.6, round_=10, phase="Completed"))
     assert ledger.sums == (0.0, 0.6)

@@ -59,7 +59,9 @@ class Share(ApiModel):
     spent: PrivacyLoss
     """What it has spent, as it was released."""
     ledger: Annotated[float, Field(ge=0)] = 0.0
-    """The epsilon that the training's own ledger showed last."""
+    """status.privacy.epsilonSpent of the training, as it is counted in spent."""
+    lost: PrivacyLoss = PrivacyLoss()
+    """What its ledgers that were lost had told of, as it is counted in spent: it is not what its target allows."""
     round: Count = 0
     """The last round that it was seen to have released."""
     ended: End | None = None
