@@ -30,6 +30,7 @@ class End(StrEnum):
 
     COMPLETED = "Completed"
     FAILED = "Failed"
+    """When it is deleted, all that it had reserved counts as spent: its last run may have ended without a word."""
     VANISHED = "Vanished"
     """It was deleted, and nobody had seen how it ended: all that it had reserved counts as spent."""
 
@@ -65,8 +66,8 @@ class Share(ApiModel):
     round: Count = 0
     """The last round that it was seen to have released."""
     ended: End | None = None
-    """How it ended: Completed, Failed, or Vanished when it was deleted before its end was seen, so that all of its
-    reservation counts as spent."""
+    """How it ended: Completed, Failed, or Vanished when it was deleted before its end was seen. Unless that was
+    Completed, all of its reservation counts as spent once it is deleted."""
 
 
 class Others(ApiModel):

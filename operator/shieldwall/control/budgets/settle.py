@@ -98,11 +98,14 @@ def _released(share: Share, sight: TrainingSight) -> Share:
 
 
 def _left(share: Share) -> Share:
-    """It has gone. Whose end nobody saw may have spent all that it had reserved."""
+    """It has gone. Whose end nobody saw may have spent all that it had reserved.
+
+    So may one that failed: what the aggregator of its last run spent before it died was told to nobody.
+    """
     if share.state is ShareState.SETTLED:
         return share
     over = {"state": ShareState.SETTLED, "reserved": PrivacyLoss()}
-    if share.ended is not None:
+    if share.ended is End.COMPLETED:
         return share.model_copy(update=over)
     spent = (Loss.read(share.spent) + Loss.read(share.reserved)).told()
-    return share.model_copy(update={**over, "spent": spent, "ended": End.VANISHED})
+    return share.model_copy(update={**over, "spent": spent, "ended": share.ended or End.VANISHED})
