@@ -103,6 +103,8 @@ class PrivacyRecord(_Model):
 
     epsilon: float
     """Spent so far, by the whole ledger: of the client that spent most."""
+    delta: Annotated[float, Field(gt=0, lt=1)]
+    """By which ``epsilon`` is counted: the policy's at that time."""
     rounds_left: int
     """So many more rounds may be opened within the policy's ε."""
     releases: int

@@ -64,6 +64,9 @@ class OpenRound(_Record):
     """Names of those asked."""
     opened: float
     """Unix seconds."""
+    privacy: PrivacyRecord | None = None
+    """How privacy stands before anybody is asked: attempts whose aggregator died, and which have no record, are in it.
+    None where nothing is private."""
 
 
 class RoundGrant(_Record):
@@ -294,6 +297,8 @@ class StewardStatus(_Record):
     """Hex digest of the policy file, byte for byte, that the steward has been running with since its start."""
     reinstated: Nonces = {}
     """By client: the last request to reinstate it that was carried out."""
+    privacy: PrivacyRecord | None = None
+    """How privacy stood when the round that is open was opened; None where none is open, or nothing is private."""
 
 
 class Reinstatements(_Record):

@@ -44,7 +44,7 @@ def claim(name="digits", epsilon=1.0, delta=1e-5, **more):
 
 
 def sight(name="digits", epsilon=None, round_=0, phase="Training", **more):
-    words = {"generation": 1, "rounds": 10, "running": False} | more
+    words = {"generation": 1, "rounds": 10, "running": False, "lost": Loss()} | more
     words.setdefault("observed_generation", words["generation"])
     return TrainingSight(
         budget=KEY,

@@ -89,6 +89,16 @@ def happens(ledger, *changes):
     return found
 
 
+def test_what_is_deleted_after_it_failed_is_told_with_why_it_counts_as_a_whole(ledger):
+    ledger.starts().see(sight(epsilon=0.3, round_=3, phase="Failed"))
+    ((event,),) = happens(ledger, ledger.gone)
+    assert event == (
+        "SpendingUnknown",
+        "Warning",
+        "digits was deleted after it had failed: all that it had reserved counts as spent, ε = 1.0.",
+    )
+
+
 def test_each_thing_that_happens_is_an_event(ledger):
     reserved, begun, released, over, asked, returned, again, started, vanished, reset = happens(
         ledger,
@@ -113,7 +123,9 @@ def test_each_thing_that_happens_is_an_event(ledger):
     assert ([reason for reason, *_ in again], started) == (["Reserved"], [])
     (unknown,) = vanished
     assert unknown[:2] == ("SpendingUnknown", "Warning")
-    assert unknown[2].endswith("counts as spent, ε = 0.5.")
+    assert unknown[2].endswith(
+        "was deleted before its end was seen: all that it had reserved counts as spent, ε = 0.5."
+    )
     assert reset == [
         (
             "PeriodClosed",

@@ -189,7 +189,7 @@ def test_printable():
 
 
 def test_both_views_tell_what_was_spent_of_privacy(make, story):
-    spent = PrivacyRecord(epsilon=0.314, rounds_left=4, releases=1)
+    spent = PrivacyRecord(epsilon=0.314, rounds_left=4, releases=1, delta=1e-5)
     record = make.record(1, make.reply("berlin"), metrics={"accuracy": 0.5}, privacy=spent)
     plain, live = screen(), screen(terminal=True)
     PlainView(plain).show(events.RoundClosed(record=record))

@@ -62,7 +62,7 @@ async def test_what_batches_cost_is_counted_again_beside_the_loop(cluster, count
     cluster.put(private(RECORDS))
     async with replica(cluster) as parts:
         await passed(cluster, parts)
-        privacy = PrivacyRecord(epsilon=0.5, rounds_left=3, releases=2)
+        privacy = PrivacyRecord(epsilon=0.5, rounds_left=3, releases=2, delta=1e-5)
         record = SimpleNamespace(privacy=privacy, round=2, replies=(), rule="FedTrimmedAvg", pre_aggregation=None)
         sight = StewardSight(NOW, STATUS, None, "ab", newest=record)
         assert privacy_of(sight).privacy is privacy

@@ -272,7 +272,7 @@ def test_the_round_that_would_pass_the_target_is_refused_before_anybody_is_asked
         run(world, store, policy(epsilon=target), number=4)
 
     assert [record.round for record in store.records] == [1, 2]
-    assert [opened.round for opened in world.steward.opened] == [1, 2]
+    assert world.grid.sent == 2 * 5
     assert store.latest().round == 2
 
 
@@ -321,6 +321,30 @@ def test_asking_clients_is_on_the_ledger_before_any_message_leaves(world, store)
     world.grid.push_messages = watched
     run(world, store, local(), number=2)
     assert seen == [[(1, 1)], [(1, 1), (2, 1)]]
+
+
+def test_what_an_aggregator_spent_before_it_died_is_told_when_the_next_round_opens(world, store):
+    """The steward has no record of such an attempt; also where no further round fits it hears of it."""
+    attesting(world)
+    push = world.grid.push_messages
+
+    def dies(messages):
+        push(messages)
+        raise KeyboardInterrupt
+
+    world.grid.push_messages = dies
+    target = epsilon_of({Release(2.0): 3}, DELTA)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            run(world, store, local(epsilon=target))
+    with pytest.raises(BudgetSpentError):
+        run(world, store, local(epsilon=target))
+
+    assert world.steward.closed == []
+    told = [opened.privacy for opened in world.steward.opened]
+    assert [each.epsilon for each in told] == [epsilon_of({Release(2.0): count}, DELTA) for count in range(4)]
+    assert [each.releases for each in told] == [0, 1, 2, 3]
+    assert (told[-1].delta, told[-1].rounds_left) == (DELTA, 0)
 
 
 def test_each_attempt_costs_those_who_were_asked(world, store):

@@ -81,7 +81,7 @@ def test_the_report_tells_who_was_banned_and_why(make, tmp_path):
 
 
 def private(epsilon, left, signal=0.73):
-    return PrivacyRecord(epsilon=epsilon, rounds_left=left, releases=1, signal_to_noise=signal)
+    return PrivacyRecord(epsilon=epsilon, rounds_left=left, releases=1, delta=1e-5, signal_to_noise=signal)
 
 
 def test_the_report_tells_what_was_spent_of_privacy(make, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from shieldwall.contract.privacy import PrivacyRecord
 from shieldwall.contract.records import Fate, OpenRound, Outcome, ReplyRecord, RoundRecord
 from shieldwall.runtime.steward.rounds import Rounds, UnknownRunError
 
@@ -39,6 +40,14 @@ def test_only_those_asked_see_the_open_round(rounds):
     rounds.open(opened(), "1")
     assert rounds.open_for("berlin", "1") == opened()
     assert rounds.open_for("rome", "1") is None
+
+
+def test_what_was_spent_when_a_round_opened_is_told_until_it_has_a_record(rounds, tmp_path):
+    told = PrivacyRecord(epsilon=5.5, delta=1e-5, rounds_left=0, releases=5)
+    rounds.open(opened().model_copy(update={"privacy": told}), "1")
+    assert Rounds(tmp_path).privacy == rounds.privacy == told
+    rounds.close(record(), ("1",))
+    assert Rounds(tmp_path).privacy is rounds.privacy is None
 
 
 def test_a_round_of_another_run_is_not_opened(rounds):

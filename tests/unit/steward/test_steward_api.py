@@ -11,6 +11,7 @@ from flwr.proto.message_pb2 import Message, Metadata
 from flwr.proto.node_pb2 import Node as ProtoNode
 
 from shieldwall.contract import routes
+from shieldwall.contract.privacy import PrivacyRecord
 from shieldwall.contract.records import (
     ClientStatus,
     DenyList,
@@ -141,6 +142,10 @@ async def test_a_round_opens_and_closes(http, world, office):
     assert RoundGrant.model_validate_json(answer.content) == RoundGrant(denied=())
     shown = await http.get(routes.SIGNER_OPEN_ROUND, headers=for_berlin)
     assert OpenRound.model_validate_json(shown.content) == opened()
+    told = PrivacyRecord(epsilon=5.5, delta=1e-5, rounds_left=0, releases=5)
+    await http.post(routes.ROUNDS_OPEN, content=opened().model_copy(update={"privacy": told}).model_dump_json())
+    status = StewardStatus.model_validate_json((await http.get(routes.OPERATOR_STATUS)).content)
+    assert status.privacy == told, "what has no record yet is told to the operator"
     assert (await http.post(routes.ROUNDS_CLOSE, content=record().model_dump_json())).status_code == 204
     assert (await http.get(routes.SIGNER_OPEN_ROUND, headers=for_berlin)).status_code == 404
     assert office.released == 1

@@ -30,6 +30,7 @@ class End(StrEnum):
 
     COMPLETED = "Completed"
     FAILED = "Failed"
+    """When it is deleted, all that it had reserved counts as spent: its last run may have ended without a word."""
     VANISHED = "Vanished"
     """It was deleted, and nobody had seen how it ended: all that it had reserved counts as spent."""
 
@@ -59,12 +60,14 @@ class Share(ApiModel):
     spent: PrivacyLoss
     """What it has spent, as it was released."""
     ledger: Annotated[float, Field(ge=0)] = 0.0
-    """The epsilon that the training's own ledger showed last."""
+    """status.privacy.epsilonSpent of the training, as it is counted in spent."""
+    lost: PrivacyLoss = PrivacyLoss()
+    """What its ledgers that were lost had told of, as it is counted in spent: it is not what its target allows."""
     round: Count = 0
     """The last round that it was seen to have released."""
     ended: End | None = None
-    """How it ended: Completed, Failed, or Vanished when it was deleted before its end was seen, so that all of its
-    reservation counts as spent."""
+    """How it ended: Completed, Failed, or Vanished when it was deleted before its end was seen. Unless that was
+    Completed, all of its reservation counts as spent once it is deleted."""
 
 
 class Others(ApiModel):

@@ -75,7 +75,7 @@ def claimed(books: PrivacyBudgetStatus, budget: PrivacyBudget, claim: Claim, sig
         if known.round >= claim.rounds:  # another spec, and still nothing to be released
             return with_share(books, known.model_copy(update={"generation": claim.generation}))
         known = known.model_copy(update={"state": ShareState.SETTLING})
-    held = Loss.read(known.reserved) + Loss.read(known.spent)
+    held = Loss.read(known.reserved) + Loss.read(known.spent).less(Loss.read(known.lost))
     needed = claim.target.less(held)
     _require_room(books, budget, claim, needed)
     newer = claim.generation > known.generation

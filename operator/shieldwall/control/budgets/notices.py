@@ -58,10 +58,9 @@ def _share(before: Share | None, share: Share) -> Iterator[Occurrence]:
     if before is None or share.state is before.state or share.state is not ShareState.SETTLED:
         return
     spent = show(Loss.read(share.spent).epsilon)
-    if share.ended is End.VANISHED:
-        note = (
-            f"{share.name} was deleted before its end was seen: all that it had reserved counts as spent, ε = {spent}."
-        )
+    if share.ended is not End.COMPLETED:
+        why = "before its end was seen" if share.ended is End.VANISHED else "after it had failed"
+        note = f"{share.name} was deleted {why}: all that it had reserved counts as spent, ε = {spent}."
         yield Occurrence("SpendingUnknown", "Settle", note, "Warning", facts=share.uid)
     else:
         yield Occurrence("Settled", "Settle", f"{share.name} is over and has spent ε = {spent}.", facts=share.uid)

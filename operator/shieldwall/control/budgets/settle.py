@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Phase
@@ -73,35 +74,38 @@ def _followed(share: Share, sight: TrainingSight) -> Share:
 def _released(share: Share, sight: TrainingSight) -> Share:
     """Move what was released since the last look. Spent never decreases, whatever the training says.
 
-    A ledger that shows less, after fewer rounds, has begun anew: its volume was lost. What was spent before stays so,
-    and what it shows now comes on top. Where nothing of this period was counted yet, all that the ledger shows is: what
-    was released lately is not bounded by what is new in the sum.
+    What a ledger that was lost had told of stays spent, and may be spent once more by the one that began anew: as much
+    is reserved again. Where nothing of this period was counted yet, all is that was ever spent: what was released
+    lately is not bounded by what is new in the sum.
     """
-    if sight.epsilon is None:
-        return share
-    shown, known = exact(sight.epsilon), exact(share.ledger)
-    anew = shown < known and sight.round < share.round
-    if shown == known or (shown < known and not anew):
-        return share.model_copy(update={"round": max(share.round, sight.round)})
+    share = share.model_copy(update={"round": max(share.round, sight.round)})
     spent, reserved = Loss.read(share.spent), Loss.read(share.reserved)
-    added = shown if anew or not spent.epsilon else shown - known
-    moved = Loss(added, reserved.delta)  # all of delta with the first release
+    known, lost = (exact(share.ledger), Loss.read(share.lost)) if spent.epsilon else (Fraction(0), Loss())
+    shown = exact(sight.epsilon or 0.0)
+    if shown <= exact(share.ledger):
+        return share
+    again = reserved + sight.lost.less(lost)
+    moved = Loss(shown - known, again.delta)  # all of delta with the first release
+    over = share.state is ShareState.SETTLED
     return share.model_copy(
         update={
             "ledger": sight.epsilon,
-            "round": sight.round,
+            "lost": sight.lost.told(),
             "spent": (spent + moved).told(),
-            "reserved": reserved.less(moved).told(),
+            "reserved": PrivacyLoss() if over else again.less(moved).told(),
         }
     )
 
 
 def _left(share: Share) -> Share:
-    """It has gone. Whose end nobody saw may have spent all that it had reserved."""
+    """It has gone. Whose end nobody saw may have spent all that it had reserved.
+
+    So may one that failed: what the aggregator of its last run spent before it died was told to nobody.
+    """
     if share.state is ShareState.SETTLED:
         return share
     over = {"state": ShareState.SETTLED, "reserved": PrivacyLoss()}
-    if share.ended is not None:
+    if share.ended is End.COMPLETED:
         return share.model_copy(update=over)
     spent = (Loss.read(share.spent) + Loss.read(share.reserved)).told()
-    return share.model_copy(update={**over, "spent": spent, "ended": End.VANISHED})
+    return share.model_copy(update={**over, "spent": spent, "ended": share.ended or End.VANISHED})

@@ -42,6 +42,8 @@ class _Spec(_Lenient):
 
 class _Spent(_Lenient):
     epsilon_spent: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    epsilon_lost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    delta_lost: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 class _Status(_Lenient):
@@ -80,7 +82,9 @@ class TrainingSight:
     round: int
     """The last released one; 0 before the first."""
     epsilon: float | None
-    """Spent so far, by its own ledger; None when nothing is known."""
+    """Spent so far, by its own ledger and those that were lost; None when nothing is known."""
+    lost: Loss
+    """What those had told of that were lost; its ε is a part of ``epsilon``."""
     running: bool = False
     """Whether a server of it is wanted, so that pods of it may run."""
 
@@ -111,6 +115,7 @@ def sight_of(body: Mapping[str, Any], *, running: bool = False) -> TrainingSight
         phase=status.phase or "",
         round=status.round or 0,
         epsilon=status.privacy.epsilon_spent,
+        lost=Loss.of(status.privacy.epsilon_lost, status.privacy.delta_lost),
         running=running,
     )
 

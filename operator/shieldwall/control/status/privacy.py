@@ -12,16 +12,17 @@ from shieldwall.control.api.status import ConditionStatus, PrivacyStatus
 from shieldwall.control.status.certificates import Verdict
 from shieldwall.control.status.checks import NO_ROUND, UNSEEN, Claim, failed, observed, unknown
 from shieldwall.control.status.recount import Told, privacy_of
+from shieldwall.control.status.spending import spending
 from shieldwall.control.status.text import count
 
 if TYPE_CHECKING:
+    from shieldwall.contract.privacy import PrivacyPolicy
     from shieldwall.control.status.checks import Finding
     from shieldwall.control.status.view import View
 
 ADJACENCY: Final = "replace-one"
 _TOLERANCE: Final = 1.01
 """Between two accountants of one ε."""
-_SET_BACK: Final = "LedgerSetBack"
 _MOST_ROUNDS: Final = 1_000_000
 _UNITS: Final = {
     PrivacyMode.RECORD_LEVEL: "record",
@@ -40,22 +41,22 @@ _GDPR: Final = (
 
 
 def privacy_status(view: View) -> PrivacyStatus:
-    """What was accounted last; as status has it when the steward was not asked yet.
-
-    What was seen spent is never taken back: a ledger that tells of less was replaced by an older one.
-    """
+    """What was accounted last; as status has it when the steward was not asked yet."""
     mode, policy = view.sight.training.spec.privacy_mode, calibrated(view.sight.training.spec)
     if policy is None:
         return PrivacyStatus(mode=mode.value)
     known, told = _known(view) or PrivacyStatus(), privacy_of(view.last)
-    seen = known.epsilon_spent if told is None or _is_set_back(view) else None
+    spent = known if told is None else spending(known, told.privacy)
     return PrivacyStatus(
         mode=mode.value,
         unit=_UNITS[mode],
         adjacency=ADJACENCY,
-        epsilonSpent=_most(seen, _digits(told.privacy.epsilon) if told is not None else None),
+        epsilonSpent=spent.epsilon_spent,
         epsilonTarget=policy.epsilon,
-        delta=policy.delta,
+        delta=policy.delta if spent.epsilon_spent is None else spent.delta,
+        releases=spent.releases,
+        epsilonLost=spent.epsilon_lost,
+        deltaLost=spent.delta_lost,
         noiseMultiplier=policy.noise_multiplier,
         roundsLeft=min(max(told.privacy.rounds_left, 0), _MOST_ROUNDS) if told is not None else known.rounds_left,
         signalToNoise=_signal(view) if told is not None else known.signal_to_noise,
@@ -71,27 +72,38 @@ def epsilon_column(privacy: PrivacyStatus) -> str | None:
 
 def privacy_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
     """Whether what is released stays within the ε that was promised."""
-    limit, spent, left = privacy.epsilon_target, privacy.epsilon_spent, privacy.rounds_left
-    if limit is None:
+    policy, spent, left = calibrated(view.sight.training.spec), privacy.epsilon_spent, privacy.rounds_left
+    if policy is None:
         flagged = _UNPROTECTED + (_GDPR if view.sight.training.spec.residency is not None else "")
         return Verdict(ConditionStatus.FALSE, "Unprotected", flagged)
-    promised = f"One {privacy.unit} changes what is released by ε = {limit:g} at δ = {privacy.delta:g} at most"
+    limit = policy.epsilon
+    promised = f"One {privacy.unit} changes what is released by ε = {limit:g} at δ = {policy.delta:g} at most"
     if spent is None:
         return Verdict(ConditionStatus.UNKNOWN, "NotObserved", f"{promised}; nothing of it is seen spent yet.")
     account = f"ε = {number(spent)} of {limit:g} is spent"
-    if _is_set_back(view):
-        message = (
-            f"{account}, as was seen before the ledger told of less: the model's volume was lost or set back to an"
-            f" older copy, and releases since then are not in this sum. Release no further model of this training."
-        )
-        return Verdict(ConditionStatus.FALSE, _SET_BACK, message)
-    if spent > limit * _TOLERANCE:
-        message = f"{account}, more than privacy.epsilon allows: release no further model, and look at its ledger."
-        return Verdict(ConditionStatus.FALSE, "Exceeded", message)
+    if (unkept := _unkept(privacy, policy, account)) is not None:
+        return unkept
     if not left and (view.released or 0) < view.sight.training.spec.rounds.count:
         message = f"{account}, and no further round fits. A larger privacy.epsilon takes back what was promised."
         return Verdict(ConditionStatus.TRUE, "BudgetSpent", message)
     return Verdict(ConditionStatus.TRUE, "WithinBudget", f"{promised}; {account}.")
+
+
+def _unkept(privacy: PrivacyStatus, policy: PrivacyPolicy, account: str) -> Verdict | None:
+    """Why the promise is not kept, or nobody knows that it is; None where it is kept."""
+    if privacy.epsilon_lost is not None:
+        message = (
+            f"{account}, ε = {number(privacy.epsilon_lost)} of it by a ledger that later told of less: the model's"
+            " volume was lost or set back to an older copy. Release no further model of this training."
+        )
+        return Verdict(ConditionStatus.FALSE, "LedgerSetBack", message)
+    if privacy.epsilon_spent is not None and privacy.epsilon_spent > policy.epsilon * _TOLERANCE:
+        message = f"{account}, more than privacy.epsilon allows: release no further model, and look at its ledger."
+        return Verdict(ConditionStatus.FALSE, "Exceeded", message)
+    if privacy.delta is not None and privacy.delta > policy.delta:
+        message = f"{account}, {_other_delta(privacy.delta, policy.delta)}"
+        return Verdict(ConditionStatus.UNKNOWN, "OtherDelta", message)
+    return None
 
 
 def signal_verdict(view: View, privacy: PrivacyStatus) -> Verdict:
@@ -121,20 +133,11 @@ def _known(view: View) -> PrivacyStatus | None:
     return previous if previous is not None and previous.mode == view.sight.training.spec.privacy_mode.value else None
 
 
-def _is_set_back(view: View) -> bool:
-    """Whether the ledger ever told of less than had been seen spent; once it did, no later sum makes it good."""
-    known, told, policy = _known(view), privacy_of(view.last), calibrated(view.sight.training.spec)
-    if known is None or view.sight.previous is None:
-        return False
-    if any(each.reason == _SET_BACK for each in view.sight.previous.conditions):
-        return True
-    if told is None or policy is None or known.epsilon_spent is None or known.delta != policy.delta:
-        return False
-    return told.privacy.epsilon * _TOLERANCE < known.epsilon_spent
-
-
-def _most(*values: float | None) -> float | None:
-    return max((each for each in values if each is not None), default=None)
+def _other_delta(counted: float, asked: float) -> str:
+    return (
+        f"counted by δ = {counted:g}. By privacy.delta = {asked:g} it is more: the next round tells how much. Where"
+        " none comes, set privacy.delta back."
+    )
 
 
 def _digits(value: float) -> float:
@@ -169,8 +172,8 @@ def _accounted(view: View) -> Finding:
     if not isinstance(told, Told):
         return told
     if bounds is None:
-        return unknown(f"Round {told.record.round}: ε was not counted again.")
-    said = f"Round {told.record.round}: ε = {number(told.privacy.epsilon)}"
+        return unknown(f"Round {told.round}: ε was not counted again.")
+    said = f"Round {told.round}: ε = {number(told.privacy.epsilon)}"
     if bounds.least / _TOLERANCE <= told.privacy.epsilon <= bounds.most * _TOLERANCE:
         return observed(f"{said}, as counted again from {count(told.privacy.releases, 'release/releases')}.")
     wanted = " to ".join(dict.fromkeys((number(bounds.least), number(bounds.most))))
@@ -185,10 +188,12 @@ def _within(view: View) -> Finding:
     if policy is None:
         return failed(_NO_NOISE)
     said = f"ε = {number(told.privacy.epsilon)} of {policy.epsilon:g} is spent"
-    if _is_set_back(view):
+    if privacy_status(view).epsilon_lost is not None:
         return failed(f"{said} by a ledger that told of more before.")
     if told.privacy.epsilon > policy.epsilon * _TOLERANCE:
         return failed(f"{said}: more than may be.")
+    if told.privacy.delta > policy.delta:
+        return unknown(f"{said}, {_other_delta(told.privacy.delta, policy.delta)}")
     return observed(f"{said}; {count(max(told.privacy.rounds_left, 0), 'more round fits/more rounds fit')}.")
 
 

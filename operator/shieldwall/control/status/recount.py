@@ -12,7 +12,6 @@ from shieldwall.control.api.mechanism import mechanism_of
 
 if TYPE_CHECKING:
     from shieldwall.contract.privacy import PrivacyRecord
-    from shieldwall.contract.records import RoundRecord
     from shieldwall.control.api.spec import FederatedTrainingSpec
     from shieldwall.control.steward.sight import StewardSight
 
@@ -28,25 +27,29 @@ class Recount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """How privacy stands, and the record that says so."""
+    """How privacy stands, and as of which round."""
 
-    record: RoundRecord
+    round: int
     privacy: PrivacyRecord
 
 
 def privacy_of(sight: StewardSight | None) -> Told | None:
-    """The newest record that says how privacy stands, whether it released anything: clients that were asked may answer.
+    """The newest word on how privacy stands: of a round that is open, or was when its aggregator died, else a record's.
 
-    None where none does, or where it says what is no ε.
+    Whether that released anything is all one: clients that were asked may answer. None where there is no such word, or
+    where it says what is no ε.
     """
-    for record in (sight.newest, sight.last_round) if sight is not None else ():
-        if record is not None and record.privacy is not None:
-            return Told(record, record.privacy) if 0 <= record.privacy.epsilon < math.inf else None
-    return None
+    if sight is None:
+        return None
+    opened = [] if sight.status.privacy is None else [Told(sight.status.round, sight.status.privacy)]
+    records = [record for record in (sight.newest, sight.last_round) if record is not None]
+    closed = [Told(record.round, record.privacy) for record in records if record.privacy is not None]
+    newest = next(iter([*opened, *closed]), None)
+    return newest if newest is not None and 0 <= newest.privacy.epsilon < math.inf else None
 
 
 def recount(spec: FederatedTrainingSpec, record: PrivacyRecord) -> Recount | None:
-    """What ``record.releases`` lines cost; None where no noise is added.
+    """What ``record.releases`` lines cost by its own δ; None where no noise is added.
 
     A tenth of a second where records or clients are sampled, once for each number of lines.
     """
@@ -57,6 +60,6 @@ def recount(spec: FederatedTrainingSpec, record: PrivacyRecord) -> Recount | Non
     shared = -(-lines * min(spec.min_replies, len(spec.clients)) // len(spec.clients))
 
     def cost(count: int) -> float:
-        return epsilon_of({release: count * mechanism.steps}, policy.delta)
+        return epsilon_of({release: count * mechanism.steps}, record.delta)
 
     return Recount(cost(shared), cost(lines))

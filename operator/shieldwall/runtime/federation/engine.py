@@ -101,12 +101,12 @@ class Engine:
     def ask(self, question: Question, keeper: PrivacyKeeper | None = None) -> Answer:
         """Open the round with the steward, send the messages, and judge what comes back.
 
-        Raises BudgetSpentError, before anybody is asked, where ``keeper`` does not allow the round.
+        Raises BudgetSpentError, before anybody is asked, where ``keeper`` does not allow the round. By then the steward
+        knows what is spent, also by attempts that have no record since their aggregator died.
         """
         opened, started = self.clock.now(), self.clock.monotonic()
         facts = self._facts(question)
-        if keeper is not None:
-            keeper.require_budget(_occasion(question, facts, frozenset()))
+        wanted = _occasion(question, facts, frozenset())
         grant = self.steward.open(
             OpenRound(
                 run_id=facts.run_id,
@@ -116,8 +116,11 @@ class Engine:
                 base_sha256=facts.base_sha256,
                 clients=tuple(sorted(question.names.values())),
                 opened=opened.timestamp(),
+                privacy=None if keeper is None else keeper.record(wanted, None, None, 0),
             )
         )
+        if keeper is not None:
+            keeper.require_budget(wanted)
         denied = frozenset(grant.denied)
         court = Court(self.policy, facts, certificates_from_pem(self.bundle.read_bytes()), denied)
         left_out = [node for node, client in question.names.items() if client in denied]

@@ -98,6 +98,7 @@ class PrivacyKeeper:
         following, guess = self._spend(occasion), self._rounds - occasion.round
         return PrivacyRecord(
             epsilon=epsilon_spent(spends, policy.delta),
+            delta=policy.delta,
             rounds_left=rounds_left(spends, following, policy.epsilon, policy.delta, guess),
             releases=len(spends),
             signal_to_noise=None if noised is None else signal_to_noise(noised.clip, noised.deviation, size),

@@ -174,6 +174,7 @@ class Office:
             aggregator_not_after=aggregator.not_after if aggregator is not None else None,
             policy_sha256=self._policy_sha256,
             reinstated=self._reinstated(),
+            privacy=self.rounds.privacy,
         )
 
     def _reinstated(self) -> dict[str, str]:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from shieldwall.contract.privacy import PrivacyRecord
+
 REFUSED: Final = frozenset(Fate) - {Fate.ADMITTED, Fate.NO_REPLY, Fate.CLIENT_ERROR}
 """The fates of replies that came and were not let in."""
 
@@ -43,6 +45,11 @@ class Rounds:
     def released(self) -> RoundRecord | None:
         """The record of the last released round."""
         return next((record for record in reversed(self._records) if record.outcome is Outcome.RELEASED), None)
+
+    @property
+    def privacy(self) -> PrivacyRecord | None:
+        """How privacy stood when the open round was opened."""
+        return self._open.privacy if self._open is not None else None
 
     def open(self, opened: OpenRound, current_run: str | None) -> None:
         """Open a round of the current run, in place of any other. Raises UnknownRunError."""

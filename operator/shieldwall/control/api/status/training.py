@@ -33,11 +33,18 @@ class PrivacyStatus(ApiModel):
     adjacency: Word | None = None
     """How it is counted: replace-one, one unit is replaced by another."""
     epsilon_spent: Annotated[float, Field(ge=0)] | None = None
-    """The privacy loss so far, over all runs on the same volume: of the client that spent most."""
+    """The privacy loss so far, over all runs: of the client that spent most, with epsilonLost on top."""
     epsilon_target: Annotated[float, Field(ge=0)] | None = None
     """The privacy loss allowed."""
     delta: Annotated[float, Field(ge=0, le=1)] | None = None
-    """The probability with which epsilon may be exceeded."""
+    """The probability by which epsilonSpent, without epsilonLost, was counted: spec.privacy.delta at that time."""
+    releases: Count | None = None
+    """How many lines the ledger has."""
+    epsilon_lost: Annotated[float, Field(ge=0)] | None = None
+    """What was spent by ledgers that were lost or set back: all that they had told of. With one ledger's loss after
+    another's the sum is lost (basic composition)."""
+    delta_lost: Annotated[float, Field(ge=0)] | None = None
+    """The sum of the deltas by which epsilonLost was counted. The whole holds with delta and deltaLost together."""
     noise_multiplier: Annotated[float, Field(ge=0)] | None = None
     """The noise's standard deviation over the sensitivity of what it is added to."""
     rounds_left: Count | None = None
