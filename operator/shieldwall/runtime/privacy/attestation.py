@@ -54,11 +54,13 @@ def shortfall(values: Mapping[str, object] | None, policy: PrivacyPolicy) -> str
 
 
 def _sampling(values: Mapping[str, object], policy: RecordLevel) -> str:
-    if not _number(values, _RECORDS) >= policy.records:
+    """Whole numbers throughout: a share in floating point is refused where it is exactly the policy's."""
+    batch, records = _count(values, _BATCH), _count(values, _RECORDS)
+    if records < policy.records:
         return f"the client attests fewer records than {policy.records}"
-    if not 0 < _number(values, _STEPS) <= policy.steps:
+    if not 0 < _count(values, _STEPS) <= policy.steps:
         return f"the client attests no step, or more than {policy.steps}"
-    if not 0 < _number(values, _BATCH) <= policy.rate * _number(values, _RECORDS):
+    if not 0 < batch * policy.records <= policy.batch_size * records:
         return f"the client attests a larger share of its records in each step than {policy.rate:g}"
     return ""
 
@@ -67,3 +69,9 @@ def _number(values: Mapping[str, object], name: str) -> float:
     """NaN, which compares with nothing, for what is no number."""
     value = values.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+
+def _count(values: Mapping[str, object], name: str) -> int:
+    """0, which is never enough, for what is no whole number."""
+    value = values.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
