@@ -113,6 +113,29 @@ def test_an_app_that_does_not_use_dp_sgd_gets_an_error_and_no_attestation():
         answered(moved(0.1), RECORD)
 
 
+WEAKER = {"noise_multiplier": 0.0, "clip": 1e9, "batch_size": 60}
+
+
+@pytest.mark.parametrize("name", WEAKER)
+def test_an_app_changes_nothing_of_its_session(name):
+    def quietly(arrays):
+        setattr(dp_sgd.current(), name, WEAKER[name])
+        return trained(arrays)
+
+    with pytest.raises(NotPrivateError, match="this client's log says more"):
+        answered(app(quietly), RECORD)
+
+
+@pytest.mark.parametrize("name", WEAKER)
+def test_a_session_that_was_not_the_policy_s_is_attested_as_it_was_and_does_not_leave(name):
+    def by_force(arrays):
+        object.__setattr__(dp_sgd.current(), name, WEAKER[name])
+        return trained(arrays)
+
+    with pytest.raises(NotPrivateError, match=r"other parameters than the policy's: the client attests"):
+        answered(app(by_force), RECORD)
+
+
 def test_a_client_with_too_few_records_does_not_train():
     def few(arrays):
         next(dp_sgd.current().batches(99))

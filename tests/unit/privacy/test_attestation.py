@@ -32,6 +32,14 @@ def test_what_a_session_attests_is_enough():
     assert shortfall(attested(LOCAL, None), LOCAL) == ""
 
 
+def test_what_is_attested_is_what_the_session_used_and_not_what_the_policy_asks():
+    private = DpSgd(1e9, 0.0, 21, 1, 11)
+    private.gradient(np.zeros((len(next(private.batches(99))), 1)))
+
+    weak = {"noise-multiplier": 0.0, "clip": 1e9, "batch-size": 21, "records": 99, "steps": 1}
+    assert attested(RECORD, private) == {**GOOD, **weak}
+
+
 def test_stronger_values_than_the_policy_s_are_enough():
     stronger = {**GOOD, "noise-multiplier": 6.0, "clip": 1.0, "batch-size": 19, "records": 200, "steps": 1}
 

@@ -1,7 +1,8 @@
 """What a client attests of its mechanism, and whether that is what the policy asks. Knows nothing of Flower.
 
 The signature of a reply covers it. It says what the client's agent did and not what the user's code did beside it: an
-app that trains on its records without ``dp_sgd`` and sends that instead attests the same.
+app that trains on its records without ``dp_sgd`` and sends that instead attests the same. Under RecordLevel it tells of
+the session that gave out the gradients, and the agent holds it to the policy before it leaves, as admission does later.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ _STEPS: Final = "steps"
 
 
 def attested(policy: PrivacyPolicy, private: DpSgd | None) -> dict[str, str | float | int]:
-    """The values of the record; ``private`` is the session that RecordLevel trained in."""
-    values: dict[str, str | float | int] = {
+    """The values of the record; ``private`` is the session that RecordLevel trained in, and what it used is told."""
+    if private is None:
+        return {_MODE: policy.mode.value, _NOISE: policy.noise_multiplier, _CLIP: policy.clip}
+    return {
         _MODE: policy.mode.value,
-        _NOISE: policy.noise_multiplier,
-        _CLIP: policy.clip,
+        _NOISE: private.noise_multiplier,
+        _CLIP: private.clip,
+        _BATCH: private.batch_size,
+        _RECORDS: private.own_records or 0,
+        _STEPS: private.taken,
     }
-    if private is not None:
-        values |= {_BATCH: private.batch_size, _RECORDS: private.own_records or 0, _STEPS: private.taken}
-    return values
 
 
 def shortfall(values: Mapping[str, object] | None, policy: PrivacyPolicy) -> str:

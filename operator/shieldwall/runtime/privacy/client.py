@@ -15,7 +15,7 @@ from shieldwall.contract.privacy import PRIVACY_KEY, PrivacyMode
 from shieldwall.runtime.aggregation.vectors import is_finite
 from shieldwall.runtime.flower.messages import EXAMPLES_KEY, claimed_examples, only_arrays
 from shieldwall.runtime.model import InvalidModelError, Model, Schema, step, update_of
-from shieldwall.runtime.privacy.attestation import attested
+from shieldwall.runtime.privacy.attestation import attested, shortfall
 from shieldwall.runtime.privacy.dp_sgd import SENSITIVITY, DpSgd, DpSgdError, session
 from shieldwall.runtime.privacy.errors import NotPrivateError
 from shieldwall.runtime.privacy.mechanism import add_noise, clip
@@ -59,8 +59,11 @@ def answer(
         raise NotPrivateError(
             "the app took no private step: under RecordLevel gradients are shieldwall.runtime.privacy.dp_sgd's"
         )
+    values = attested(policy, private)
+    if reason := shortfall(values, policy):
+        raise NotPrivateError(f"the app trained by other parameters than the policy's: {reason}")
     name, model = _model(reply, base)
-    _leave(reply, name, model, claimed_examples(reply.content), attested(policy, private))
+    _leave(reply, name, model, claimed_examples(reply.content), values)
     return reply
 
 
