@@ -98,6 +98,19 @@ def test_the_release_carries_noise_of_the_rule_s_sensitivity(world, store):
     assert spend.clients == tuple(f"client-{place}" for place in range(5))
 
 
+def test_cosines_and_distances_of_single_clients_are_told_of_the_release_with_its_noise(world, store):
+    """All updates are parallel to the mean: of the aggregate without noise each cosine would be 1."""
+    (record,) = run(world, store, central(noise=3.0))
+    released = store.latest().model.arrays["w"].astype(np.float64)
+
+    for client, reply in zip(world.clients, record.replies, strict=True):
+        update = np.full(released.size, client.step)
+        cosine = update @ released / np.linalg.norm(update) / np.linalg.norm(released)
+        assert reply.cosine == pytest.approx(cosine, abs=1e-4)
+        assert reply.cosine < 0.1
+        assert reply.distance == pytest.approx(np.linalg.norm(update - released), rel=1e-4)
+
+
 def test_a_trimmed_mean_gets_the_noise_of_fewer_updates(world, store):
     trimmed = AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=1, max_norm=1.0)
     run(world, store, central(noise=3.0), trimmed)
