@@ -1,8 +1,9 @@
 """An aggregator that is killed: the pods' own rounds on a real volume, ended by SIGKILL before a chosen step.
 
-A step is a system call on the volume, a batch of messages that leaves, or a record that is handed in. What leaves is
-written to ``journal`` beside the volume, as the world saw it. The program reads the number of a step on each line of
-its standard input, forks an aggregator that dies before it, and answers with the step's name.
+A step is a system call on the volume, a batch of messages that leaves, a model that the app is shown to measure it, its
+answer, or a record that is handed in. What leaves is written to ``journal`` beside the volume, as the world saw it. The
+program reads the number of a step on each line of its standard input, forks an aggregator that dies before it, and
+answers with the step's name.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from shieldwall.runtime.federation.managed import train
 from shieldwall.runtime.flower.inbox import Arrival
 from shieldwall.runtime.flower.messages import ROUND_KEY, decode_packed, only_arrays
 from shieldwall.runtime.flower.packing import pack
+from shieldwall.runtime.model import model_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -74,7 +76,7 @@ class Steps:
 
 
 class World:
-    """Clients that answer at once, and a steward; both write down what they get to see."""
+    """Clients that answer at once, a steward, and an app that measures; all write down what they get to see."""
 
     def __init__(self, policy: RuntimePolicy, journal: Path, step: Callable[[str], None]) -> None:
         self._policy, self._step = policy, step
@@ -118,6 +120,13 @@ class World:
             content[PRIVACY_KEY] = ConfigRecord({"mode": privacy.mode.value, **attested})
         return Message(content, reply_to=message)
 
+    def evaluate(self, arrays: dict[str, Any], _: object) -> dict[str, float]:
+        """The app's: from here on it may have told anybody of the model."""
+        self._step("evaluate")
+        self._tell(shown=model_sha256(arrays))
+        self._step("measured")
+        return {"mean": float(arrays["w"].mean())}
+
     def open(self, opening: OpenRound) -> RoundGrant:  # a Steward's signature
         return RoundGrant(denied=())
 
@@ -147,7 +156,7 @@ def aggregate(policy: RuntimePolicy, place: Path, last: int) -> None:
         world, policy, world, bundle, world, os.urandom, lambda _: None, 1, lambda _, __: nullcontext(world)
     )
     model = {"w": np.zeros(SHAPE, np.float32)}
-    train(engine, CheckpointStore(volume, keep=1), ManagedApp(lambda _: model, None, {}))
+    train(engine, CheckpointStore(volume, keep=1), ManagedApp(lambda _: model, world.evaluate, {}))
 
 
 def main(place: Path) -> None:

@@ -74,18 +74,16 @@ class MemoryStore:
         """See CheckpointStore."""
         return self._spends
 
-    def save(self, model: Model, record: RoundRecord, spend: Spend | None = None) -> Release:
+    def save(self, model: Model, record: RoundRecord) -> Release:
         """See CheckpointStore; no file, so the digest is the model's own."""
         record = record.model_copy(update={"model_sha256": model.sha256})
-        self.note(record, spend)
+        self.note(record)
         self._release = Release(record.round, model, model.sha256, self._records)
         return self._release
 
-    def note(self, record: RoundRecord, spend: Spend | None = None) -> None:
+    def note(self, record: RoundRecord) -> None:
         """See CheckpointStore."""
         self._records = (*self._records, record)
-        if spend is not None:
-            self.spend(spend)
 
     def spend(self, spend: Spend) -> None:
         """See CheckpointStore."""

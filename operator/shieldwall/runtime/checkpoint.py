@@ -8,10 +8,10 @@
 | ``head`` | which checkpoints and how much of both ledgers count: a SHA-256, a space, the JSON it is of |
 | ``model.npz`` | another name of the newest checkpoint, for people |
 
-A release is written in this order, each step on disk before the next: checkpoint, ledger lines, head. **The rename of
+A release is written in this order, each step on disk before the next: checkpoint, ledger line, head. **The rename of
 ``head`` is the commit point**: before it the old release stands, after it the new one, and a reader never sees
-the model of one with the record or the cost of the other. What a crash leaves beyond the head was seen by nobody; it
-is dropped at the next opening.
+the model of one with the record of the other. What a crash leaves beyond the head was seen by nobody; it is dropped at
+the next opening. What a release costs is committed before it in the same way, for itself.
 """
 
 from __future__ import annotations
@@ -103,8 +103,8 @@ class CheckpointStore:
         """Every committed line of the privacy ledger, oldest first."""
         return self._state.spends
 
-    def save(self, model: Model, record: RoundRecord, spend: Spend | None = None) -> Release:
-        """Commit ``model`` as the release of ``record.round``, with what it cost; it counts once this returns.
+    def save(self, model: Model, record: RoundRecord) -> Release:
+        """Commit ``model`` as the release of ``record.round``; it counts once this returns.
 
         The record is stored with ``model_sha256`` filled in. Raises OvertakenError, and ValueError for a record that
         is not of a later round, did not release or cannot be read back from JSON.
@@ -118,22 +118,22 @@ class CheckpointStore:
             digest = write_file(self._directory / kept.file, lambda sink: write_npz(sink, model))
             record = record.model_copy(update={"model_sha256": digest})
             older = self._readable()[-self._keep :] if self._keep else ()
-            self._commit(record, spend, (*older, kept.model_copy(update={"sha256": digest})))
+            self._commit(record, None, (*older, kept.model_copy(update={"sha256": digest})))
             release = Release(record.round, model, digest, self._state.records)
             self._state = replace(self._state, release=release)
             self._tidy()
         return release
 
-    def note(self, record: RoundRecord, spend: Spend | None = None) -> None:
+    def note(self, record: RoundRecord) -> None:
         """Commit the record of an attempt that released no model; raises as ``save`` does."""
         if record.outcome is Outcome.RELEASED:
             raise ValueError(f"round {record.round} was released: its record goes with its model")
         with exclusive(self._directory):
             self._refuse_if_overtaken()
-            self._commit(record, spend, self._readable())
+            self._commit(record, None, self._readable())
 
     def spend(self, spend: Spend) -> None:
-        """Commit a line of the privacy ledger before what it pays for leaves; raises as ``save`` does."""
+        """Commit a line of the privacy ledger before anybody sees what it pays for; raises as ``save`` does."""
         with exclusive(self._directory):
             self._refuse_if_overtaken()
             self._commit(None, spend, self._readable())

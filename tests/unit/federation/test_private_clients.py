@@ -16,7 +16,7 @@ from shieldwall.runtime.flower.packing import pack
 from shieldwall.runtime.model import model_sha256
 from shieldwall.runtime.privacy import dp_sgd
 from shieldwall.runtime.privacy.client import answer
-from shieldwall.runtime.privacy.dp_sgd import TooFewRecordsError
+from shieldwall.runtime.privacy.dp_sgd import DpSgdError, TooFewRecordsError
 from shieldwall.runtime.privacy.errors import NotPrivateError
 
 BASE = {"w": np.zeros(20_000, np.float32), "count": np.array(7)}
@@ -113,12 +113,35 @@ def test_an_app_that_does_not_use_dp_sgd_gets_an_error_and_no_attestation():
         answered(moved(0.1), RECORD)
 
 
+WEAKER = {"noise_multiplier": 0.0, "clip": 1e9, "batch_size": 60}
+
+
+@pytest.mark.parametrize("name", WEAKER)
+def test_an_app_changes_nothing_of_its_session(name):
+    def quietly(arrays):
+        setattr(dp_sgd.current(), name, WEAKER[name])
+        return trained(arrays)
+
+    with pytest.raises(NotPrivateError, match="this client's log says more"):
+        answered(app(quietly), RECORD)
+
+
+@pytest.mark.parametrize("name", WEAKER)
+def test_a_session_that_was_not_the_policy_s_is_attested_as_it_was_and_does_not_leave(name):
+    def by_force(arrays):
+        object.__setattr__(dp_sgd.current(), name, WEAKER[name])
+        return trained(arrays)
+
+    with pytest.raises(NotPrivateError, match=r"other parameters than the policy's: the client attests"):
+        answered(app(by_force), RECORD)
+
+
 def test_a_client_with_too_few_records_does_not_train():
     def few(arrays):
         next(dp_sgd.current().batches(99))
         return arrays
 
-    with pytest.raises(TooFewRecordsError, match="99 records"):
+    with pytest.raises(NotPrivateError, match=r"^this client has fewer records than spec\.privacy\.records; this"):
         answered(app(few), RECORD)
 
 
@@ -150,23 +173,70 @@ def test_arrays_that_are_not_the_model_s_do_not_leave():
         answered(app(lambda _: {"w": np.zeros(3, np.float32)}), LOCAL)
 
 
-def test_the_words_of_an_exception_stay_in_the_client(caplog):
+class Patient17Error(Exception):
+    """Its name tells as much as its words would."""
+
+
+class Patient17:
+    """No reply at all."""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("patient 17 has no age"), "the app failed"),
+        (Patient17Error(), "the app failed"),
+        (NotPrivateError("patient 17"), "the app failed"),
+        (DpSgdError("patient 17"), "the app does not train as dp_sgd asks"),
+        (TooFewRecordsError(17, 3), "this client has fewer records than spec.privacy.records"),
+    ],
+)
+@pytest.mark.parametrize("policy", [LOCAL, RECORD])
+def test_what_goes_wrong_in_an_app_is_told_in_our_words_and_whole_in_the_client_s_log(policy, error, told, caplog):
     def fail(_):
-        raise ValueError("patient 17 has no age")
+        raise error
 
-    with pytest.raises(NotPrivateError) as told:
-        answered(app(fail), LOCAL)
-    assert "patient" not in str(told.value)
-    assert "ValueError" in str(told.value)
-    assert "patient 17" in caplog.text
+    with pytest.raises(NotPrivateError) as found:
+        answered(app(fail), policy)
+    assert str(found.value) == f"{told}; this client's log says more"
+    assert type(error).__name__ in caplog.text
+    assert str(error) in caplog.text
 
 
-def test_an_error_of_the_app_is_told_without_its_words():
-    def refuse(message, _):
-        return Message(Error(7, "patient 17 has no age"), reply_to=message)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        lambda message: Message(Error(17, "patient 17 has no age"), reply_to=message),
+        lambda _: Patient17(),
+        lambda message: Message(RecordDict({f"{n}": record(BASE) for n in range(17)}), reply_to=message),
+    ],
+)
+def test_a_reply_that_is_none_is_told_without_its_words_and_numbers(answers, caplog):
+    with pytest.raises(NotPrivateError) as found:
+        answered(lambda message, _: answers(message), LOCAL)
+    assert str(found.value) == "the app failed; this client's log says more"
+    assert "17" in caplog.text
 
-    with pytest.raises(NotPrivateError, match=r"error 7; this client's log says more$"):
-        answered(refuse, RECORD)
+
+@pytest.mark.parametrize(("act", "policy"), [(lambda arrays: arrays, LOCAL), (trained, RECORD)])
+def test_nothing_that_an_app_chooses_but_its_arrays_leaves(act, policy):
+    def chatty(message, context):
+        reply = app(act)(message, context)
+        told = {"patient 17": reply.content["arrays"], "metrics": MetricRecord({"num-examples": 17})}
+        for metadata in (message.metadata, reply.metadata):
+            metadata.ttl = 17.0
+            metadata.message_type = "train.patient17"
+            metadata.__dict__["_group_id"] = "patient 17"
+        return Message(RecordDict(told), reply_to=message)
+
+    asked = question()
+    plain = Message(RecordDict(), reply_to=asked).metadata
+    reply = answered(chatty, policy, message=asked)
+
+    assert set(reply.content) == {"arrays", "metrics", PRIVACY_KEY}
+    assert reply.content["metrics"]["num-examples"] == (1 if policy is LOCAL else 120)
+    assert (reply.metadata.message_type, reply.metadata.group_id) == ("train", plain.group_id)
+    assert reply.metadata.ttl == pytest.approx(plain.ttl, abs=60)
 
 
 @pytest.mark.parametrize("policy", [None, CENTRAL])

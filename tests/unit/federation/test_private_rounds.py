@@ -98,6 +98,19 @@ def test_the_release_carries_noise_of_the_rule_s_sensitivity(world, store):
     assert spend.clients == tuple(f"client-{place}" for place in range(5))
 
 
+def test_cosines_and_distances_of_single_clients_are_told_of_the_release_with_its_noise(world, store):
+    """All updates are parallel to the mean: of the aggregate without noise each cosine would be 1."""
+    (record,) = run(world, store, central(noise=3.0))
+    released = store.latest().model.arrays["w"].astype(np.float64)
+
+    for client, reply in zip(world.clients, record.replies, strict=True):
+        update = np.full(released.size, client.step)
+        cosine = update @ released / np.linalg.norm(update) / np.linalg.norm(released)
+        assert reply.cosine == pytest.approx(cosine, abs=1e-4)
+        assert reply.cosine < 0.1
+        assert reply.distance == pytest.approx(np.linalg.norm(update - released), rel=1e-4)
+
+
 def test_a_trimmed_mean_gets_the_noise_of_fewer_updates(world, store):
     trimmed = AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=1, max_norm=1.0)
     run(world, store, central(noise=3.0), trimmed)
@@ -211,6 +224,67 @@ def test_a_round_that_releases_nothing_costs_nothing(world, store):
     assert [record.outcome for record in records] == [Outcome.REPEATED, Outcome.RELEASED]
     assert [spend.attempt for spend in store.spends] == [2]
     assert records[0].privacy.epsilon == 0.0
+
+
+# Central: what is seen is paid for before
+
+
+def on_disk(store):
+    return [(spend.round, spend.attempt) for spend in CheckpointStore(store.directory).spends]
+
+
+def measured(world, store, measure, privacy, number):
+    engine = world.engine(privacy=privacy, aggregation=MEAN, rounds=rounds(number))
+    train(engine, store, ManagedApp(lambda _: BASE, measure, {}))
+
+
+def test_what_a_model_cost_is_on_disk_before_the_app_is_shown_it(world, store):
+    seen = []
+    measured(world, store, lambda *_: seen.append(on_disk(store)) or {}, central(), 2)
+
+    assert seen == [[(1, 1)], [(1, 1), (2, 1)]]
+
+
+def test_what_a_model_cost_is_on_disk_before_a_strategy_is_handed_it(world, store):
+    seen = []
+    serve(world, store, central(), train_metrics_aggr_fn=lambda *_: seen.append(on_disk(store)))
+
+    assert seen == [[(1, 1)], [(1, 1), (2, 1)]]
+
+
+def dying(*_):
+    raise KeyboardInterrupt  # nothing that the round would survive
+
+
+def test_an_aggregator_that_dies_of_the_app_s_measure_has_spent_and_the_round_is_made_anew(world, tmp_path):
+    place = tmp_path / "m"
+    with pytest.raises(KeyboardInterrupt):
+        measured(world, CheckpointStore(place), dying, central(), 1)
+    first = CheckpointStore(place)
+    assert (len(first.spends), first.latest()) == (1, None)
+
+    (record,) = run(world, first, central())
+    assert record.privacy.epsilon == epsilon_of({Release(2.0): 2}, DELTA)
+    assert len(first.spends) == 2
+
+
+def test_models_that_only_the_app_saw_count_until_the_budget_is_spent(world, tmp_path):
+    seen, target = [], epsilon_of({Release(2.0): 2}, DELTA)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            measured(world, CheckpointStore(tmp_path / "m"), dying, central(epsilon=target), 2)
+    with pytest.raises(BudgetSpentError, match="round 1 would make it"):
+        measured(world, CheckpointStore(tmp_path / "m"), lambda *_: seen.append(1) or {}, central(epsilon=target), 2)
+
+    assert (seen, len(world.steward.opened)) == ([], 2)
+
+
+def test_as_many_rounds_as_the_noise_is_for_are_made_where_nothing_dies(world, store):
+    noise = noise_multiplier_for(1.0, DELTA, 3)
+    measured(world, store, lambda *_: {"loss": 0.5}, central(noise=noise, epsilon=1.0), 3)
+
+    assert (store.latest().round, len(store.spends)) == (3, 3)
+    assert store.records[-1].privacy.rounds_left == 0
 
 
 # Central: the clip that adapts

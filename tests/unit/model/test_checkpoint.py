@@ -223,11 +223,13 @@ def test_a_head_that_is_gone_from_ledgers_with_lines_forgets_nothing(tmp_path, n
         CheckpointStore(tmp_path)
 
 
-def test_a_release_is_committed_with_what_it_cost(tmp_path):
+def test_what_was_spent_counts_whether_something_was_released_or_not(tmp_path):
     store = CheckpointStore(tmp_path)
     store.spend(spend(1))
-    store.save(model(1), record(1), spend(1, attempt=2))
-    store.note(record(2, Outcome.REPEATED), spend(2))
+    store.spend(spend(1, attempt=2))
+    store.save(model(1), record(1))
+    store.spend(spend(2))
+    store.note(record(2, Outcome.REPEATED))
     store.note(record(2, Outcome.REPEATED))
     again = CheckpointStore(tmp_path)
 
@@ -254,7 +256,8 @@ def test_a_store_from_before_there_was_privacy_is_read(tmp_path):
     store = CheckpointStore(tmp_path)
 
     assert (store.latest().round, store.spends) == (2, ())
-    store.save(model(3), record(3), spend(3))
+    store.spend(spend(3))
+    store.save(model(3), record(3))
     assert CheckpointStore(tmp_path).spends == (spend(3),)
 
 

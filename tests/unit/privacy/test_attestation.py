@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from shieldwall.contract.privacy import PrivacyMode, PrivacyPolicy
 from shieldwall.runtime.privacy.attestation import attested, shortfall
@@ -30,6 +32,14 @@ def test_what_a_session_attests_is_enough():
     assert shortfall(attested(LOCAL, None), LOCAL) == ""
 
 
+def test_what_is_attested_is_what_the_session_used_and_not_what_the_policy_asks():
+    private = DpSgd(1e9, 0.0, 21, 1, 11)
+    private.gradient(np.zeros((len(next(private.batches(99))), 1)))
+
+    weak = {"noise-multiplier": 0.0, "clip": 1e9, "batch-size": 21, "records": 99, "steps": 1}
+    assert attested(RECORD, private) == {**GOOD, **weak}
+
+
 def test_stronger_values_than_the_policy_s_are_enough():
     stronger = {**GOOD, "noise-multiplier": 6.0, "clip": 1.0, "batch-size": 19, "records": 200, "steps": 1}
 
@@ -39,6 +49,19 @@ def test_stronger_values_than_the_policy_s_are_enough():
 def test_a_client_with_more_records_may_draw_larger_batches_at_the_same_rate():
     assert shortfall({**GOOD, "records": 200, "batch-size": 40}, RECORD) == ""
     assert "larger share" in shortfall({**GOOD, "records": 200, "batch-size": 41}, RECORD)
+
+
+@given(records=st.integers(1, 10_000), share=st.integers(1, 10_000), times=st.integers(1, 50))
+@example(records=195, share=100, times=1)
+@example(records=49, share=32, times=1)
+@example(records=161, share=128, times=1)
+def test_a_client_at_exactly_the_policy_s_rate_is_enough_and_one_record_more_is_not(records, share, times):
+    batch = min(share, records)
+    asked = RECORD.model_copy(update={"batch_size": batch, "records": records})
+    honest = {**GOOD, "records": records * times, "batch-size": batch * times}
+
+    assert shortfall(honest, asked) == ""
+    assert "larger share" in shortfall({**honest, "batch-size": batch * times + 1}, asked)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +80,10 @@ def test_a_client_with_more_records_may_draw_larger_batches_at_the_same_rate():
         ({"steps": 11}, "no step, or more than 10"),
         ({"batch-size": 21}, "larger share"),
         ({"batch-size": 0}, "larger share"),
+        ({"batch-size": 19.5}, "larger share"),
+        ({"batch-size": True}, "larger share"),
+        ({"records": 100.0}, "fewer records than 100"),
+        ({"steps": "10"}, "no step, or more than 10"),
     ],
 )
 def test_each_weaker_value_is_told(weaker, told):

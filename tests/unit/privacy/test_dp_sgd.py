@@ -23,7 +23,7 @@ def quiet(**own):
 
 def mean_of(private, rows):
     """The private mean of rows that are the whole batch."""
-    private._waiting = len(rows)
+    private._progress.waiting = len(rows)
     return private.gradient(rows)
 
 
@@ -80,7 +80,7 @@ def test_all_arrays_of_a_record_are_clipped_together():
 
 
 def mean_of_tree(private, tree, size=1):
-    private._waiting = size
+    private._progress.waiting = size
     return private.gradient(tree)
 
 
@@ -150,7 +150,7 @@ def test_each_batch_has_one_gradient():
 )
 def test_what_is_no_per_example_gradient_is_refused_and_is_no_step(rows, message):
     private = quiet()
-    private._waiting = 4
+    private._progress.waiting = 4
     with pytest.raises(DpSgdError, match=message):
         private.gradient(rows)
     assert private.taken == 0
@@ -171,6 +171,17 @@ def test_within_a_training_the_app_changes_nothing():
         assert dp_sgd.current(quiet) is set_by_policy
     with pytest.raises(NoSessionError):
         dp_sgd.current()
+
+
+@pytest.mark.parametrize(
+    "name", ["clip", "noise_multiplier", "batch_size", "records", "steps", "generator", "own_records", "taken", "other"]
+)
+def test_nothing_of_a_session_can_be_set(name):
+    private = quiet()
+    before = getattr(private, name, None)
+    with pytest.raises((AttributeError, TypeError)):
+        setattr(private, name, 7)
+    assert getattr(private, name, None) is before
 
 
 def test_a_thread_beside_the_training_has_no_part_in_it():

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
-from shieldwall.runtime.federation.conclusion import conclude
 from shieldwall.runtime.federation.engine import Question
 from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.members import members, sample
-from shieldwall.runtime.federation.settle import keeper_for, settle
+from shieldwall.runtime.federation.settle import come_of, keeper_for, settle
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
 
@@ -80,8 +79,7 @@ def _round(  # noqa: PLR0913, PLR0917  # the round's parts, each used once
     reason = ""
     for attempt in range(1, MOST_ATTEMPTS + 1):
         answer = engine.ask(_question(engine, base, number, attempt), keeper)
-        noise = None if keeper is None else keeper.noise()
-        conclusion = conclude(answer, base, engine.policy, inspector, engine.threads, noise)
+        conclusion = come_of(engine, keeper, answer, base, inspector)
         if conclusion.model is None:
             reason = conclusion.reason
             engine.log(f"round {number}, attempt {attempt}: {reason}")

@@ -18,14 +18,13 @@ from flwr.app.error import Error
 from flwr.serverapp import Grid
 
 from shieldwall.runtime.federation.claims import bound_claims
-from shieldwall.runtime.federation.conclusion import conclude
 from shieldwall.runtime.federation.dtypes import as_sent_first
 from shieldwall.runtime.federation.engine import Question
 from shieldwall.runtime.federation.forms import form_of, usual_form
 from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.federation.members import members
-from shieldwall.runtime.federation.settle import keeper_for, settle
+from shieldwall.runtime.federation.settle import come_of, keeper_for, settle
 from shieldwall.runtime.federation.strategies import UnsafeStrategyError
 from shieldwall.runtime.flower.messages import (
     EXAMPLES_KEY,
@@ -187,9 +186,8 @@ class PolicyGrid(Grid):
         return model
 
     def _conclude(self, answer: Answer, base: Model) -> Conclusion:
-        engine, noise = self._engine, None if self._keeper is None else self._keeper.noise()
-        conclusion = conclude(answer, base, engine.policy, self._inspector, engine.threads, noise)
-        settle(engine, self._store, self._keeper, answer, conclusion, {})
+        conclusion = come_of(self._engine, self._keeper, answer, base, self._inspector)
+        settle(self._engine, self._store, self._keeper, answer, conclusion, {})
         return conclusion
 
 

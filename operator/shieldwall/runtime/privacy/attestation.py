@@ -1,7 +1,8 @@
 """What a client attests of its mechanism, and whether that is what the policy asks. Knows nothing of Flower.
 
 The signature of a reply covers it. It says what the client's agent did and not what the user's code did beside it: an
-app that trains on its records without ``dp_sgd`` and sends that instead attests the same.
+app that trains on its records without ``dp_sgd`` and sends that instead attests the same. Under RecordLevel it tells of
+the session that gave out the gradients, and the agent holds it to the policy before it leaves, as admission does later.
 """
 
 from __future__ import annotations
@@ -27,15 +28,17 @@ _STEPS: Final = "steps"
 
 
 def attested(policy: PrivacyPolicy, private: DpSgd | None) -> dict[str, str | float | int]:
-    """The values of the record; ``private`` is the session that RecordLevel trained in."""
-    values: dict[str, str | float | int] = {
+    """The values of the record; ``private`` is the session that RecordLevel trained in, and what it used is told."""
+    if private is None:
+        return {_MODE: policy.mode.value, _NOISE: policy.noise_multiplier, _CLIP: policy.clip}
+    return {
         _MODE: policy.mode.value,
-        _NOISE: policy.noise_multiplier,
-        _CLIP: policy.clip,
+        _NOISE: private.noise_multiplier,
+        _CLIP: private.clip,
+        _BATCH: private.batch_size,
+        _RECORDS: private.own_records or 0,
+        _STEPS: private.taken,
     }
-    if private is not None:
-        values |= {_BATCH: private.batch_size, _RECORDS: private.own_records or 0, _STEPS: private.taken}
-    return values
 
 
 def shortfall(values: Mapping[str, object] | None, policy: PrivacyPolicy) -> str:
@@ -54,11 +57,13 @@ def shortfall(values: Mapping[str, object] | None, policy: PrivacyPolicy) -> str
 
 
 def _sampling(values: Mapping[str, object], policy: RecordLevel) -> str:
-    if not _number(values, _RECORDS) >= policy.records:
+    """Whole numbers throughout: a share in floating point is refused where it is exactly the policy's."""
+    batch, records = _count(values, _BATCH), _count(values, _RECORDS)
+    if records < policy.records:
         return f"the client attests fewer records than {policy.records}"
-    if not 0 < _number(values, _STEPS) <= policy.steps:
+    if not 0 < _count(values, _STEPS) <= policy.steps:
         return f"the client attests no step, or more than {policy.steps}"
-    if not 0 < _number(values, _BATCH) <= policy.rate * _number(values, _RECORDS):
+    if not 0 < batch * policy.records <= policy.batch_size * records:
         return f"the client attests a larger share of its records in each step than {policy.rate:g}"
     return ""
 
@@ -67,3 +72,9 @@ def _number(values: Mapping[str, object], name: str) -> float:
     """NaN, which compares with nothing, for what is no number."""
     value = values.get(name)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+
+
+def _count(values: Mapping[str, object], name: str) -> int:
+    """0, which is never enough, for what is no whole number."""
+    value = values.get(name)
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

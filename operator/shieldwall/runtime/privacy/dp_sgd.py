@@ -70,8 +70,22 @@ class TooFewRecordsError(DpSgdError):
 
 
 @dataclass(slots=True)
+class _Progress:
+    """How far a private training has come."""
+
+    own_records: int | None = None
+    taken: int = 0
+    drawn: int = 0
+    waiting: int | None = None
+    """Size of the batch whose gradient may be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class DpSgd:
-    """The steps of one private training on one client's records; it ends after ``steps`` of them."""
+    """The steps of one private training on one client's records; it ends after ``steps`` of them.
+
+    What is promised of them is read-only.
+    """
 
     clip: float
     """C: the L2 norm to which each record's gradient is clipped."""
@@ -83,13 +97,7 @@ class DpSgd:
     """The fewest records with which a client may train."""
     steps: int
     generator: np.random.Generator = field(default_factory=os_generator, repr=False)
-    own_records: int | None = None
-    """How many this client has; None before ``batches``."""
-    taken: int = 0
-    """Steps whose gradient was given out."""
-    _drawn: int = 0
-    _waiting: int | None = None
-    """Size of the batch whose gradient may be asked for."""
+    _progress: _Progress = field(default_factory=_Progress, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, policy: PrivacyPolicy, generator: np.random.Generator) -> DpSgd:
@@ -106,6 +114,16 @@ class DpSgd:
         if min(self.batch_size, self.records, self.steps) < 1:
             raise ValueError("batch_size, records and steps are at least 1")
 
+    @property
+    def own_records(self) -> int | None:
+        """How many this client has; None before ``batches``."""
+        return self._progress.own_records
+
+    @property
+    def taken(self) -> int:
+        """Steps whose gradient was given out."""
+        return self._progress.taken
+
     def batches(self, records: int) -> Iterator[NDArray[np.intp]]:
         """Positions of the records to take, of ``records`` in all, for each step that is left; shape (b,), b ≥ 0.
 
@@ -115,14 +133,14 @@ class DpSgd:
             raise TooFewRecordsError(records, max(self.records, self.batch_size))
         if self.own_records not in {None, records}:
             raise DpSgdError(f"one training draws from the same records throughout: {self.own_records}, now {records}")
-        self.own_records = records
+        self._progress.own_records = records
         return self._batches(records)
 
     def _batches(self, records: int) -> Iterator[NDArray[np.intp]]:
-        while self._drawn < self.steps:
+        while self._progress.drawn < self.steps:
             batch = np.flatnonzero(self.generator.random(records) < self.batch_size / records)
-            self._drawn += 1
-            self._waiting = len(batch)
+            self._progress.drawn += 1
+            self._progress.waiting = len(batch)
             yield batch
 
     def gradient(self, per_example: Any) -> Any:  # noqa: ANN401  # whatever structure the app's gradients have
@@ -143,13 +161,14 @@ class DpSgd:
     def take(self) -> None:
         """Count a step whose gradient another library made private by these parameters; raises as ``gradient`` does."""
         self._drawn_last()
-        self._waiting = None
-        self.taken += 1
+        self._progress.waiting = None
+        self._progress.taken += 1
 
     def _drawn_last(self) -> int:
-        if self._waiting is None:
+        waiting = self._progress.waiting
+        if waiting is None:
             raise DpSgdError("draw a batch for each gradient: private.batches(records) gives as many as there may be")
-        return self._waiting
+        return waiting
 
     def _mean(self, rows: Matrix, factors: NDArray[np.float64]) -> Matrix:
         flat = rows.reshape(len(rows), -1) if rows.size else np.empty((0, int(np.prod(rows.shape[1:]))), rows.dtype)

@@ -1,7 +1,7 @@
 """Holds a training to its policy's ε: what is refused, what is spent when, and how privacy stands.
 
-Local modes spend when clients are asked, for each may answer; ClientLevelCentral when a model is released. Every line
-is on disk before what it pays for leaves the process.
+Local modes spend when clients are asked, for each may answer; ClientLevelCentral when a model has got its noise. Every
+line is on disk before anybody, the user's code in this process too, sees what it pays for.
 """
 
 from __future__ import annotations
@@ -79,22 +79,21 @@ class PrivacyKeeper:
             return None
         return CentralNoise(self._policy, clip_in_force(self._policy, self._store.spends), self._generator)
 
-    def releasing(self, occasion: Occasion, noised: Noised | None) -> Spend | None:
-        """What the release costs and has to be committed with it; None where it is paid for, or there is none.
+    def releasing(self, occasion: Occasion, noised: Noised | None) -> None:
+        """Before anybody sees a release: what it costs is on disk when this returns; nothing where that is paid for.
 
-        Raises BudgetSpentError; nobody has seen the release yet.
+        Raises BudgetSpentError.
         """
         if noised is None:
-            return None
+            return
         facts = {"clip": noised.clip, "sensitivity": noised.sensitivity, "within": noised.within}
         spend = self._spend(occasion).model_copy(update=facts)
         self._require_affordable(spend)
-        return spend
+        self._store.spend(spend)
 
-    def record(self, occasion: Occasion, spend: Spend | None, noised: Noised | None, size: int) -> PrivacyRecord:
-        """How privacy stands once ``spend`` is committed; ``noised`` is the release, of (size,), if there is one."""
-        policy, adaptive = self._policy, self._policy.adaptive is not None
-        spends = (*self._store.spends, *([] if spend is None else [spend]))
+    def record(self, occasion: Occasion, noised: Noised | None, size: int) -> PrivacyRecord:
+        """How privacy stands by the ledger; ``noised`` is the release, of (size,), if there is one."""
+        policy, adaptive, spends = self._policy, self._policy.adaptive is not None, self._store.spends
         following, guess = self._spend(occasion), self._rounds - occasion.round
         return PrivacyRecord(
             epsilon=epsilon_spent(spends, policy.delta),
