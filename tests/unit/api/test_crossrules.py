@@ -203,17 +203,21 @@ def test_what_crosses_fields_is_named(document, changes, field, words):
     assert words in found[0][1]
 
 
+@pytest.mark.parametrize(("privacy", "reason"), [(LOCAL, "mostly noise"), (CENTRAL, "shows in every later release")])
 @pytest.mark.parametrize(
-    ("changes", "field", "words"),
+    ("contribution", "wrong"),
     [
-        ({"contribution": {"policy": "Innovation"}}, "contribution.policy", "mostly noise"),
-        ({"contribution": {"policy": "Innovation", "ban": {"dryRun": True}}}, None, ""),
-        ({"contribution": {"policy": "None"}}, None, ""),
-        ({}, None, ""),
+        ({"policy": "Innovation"}, True),
+        ({"policy": "MinCosine", "minCosine": 0.1, "ban": {"strikes": 3}}, True),
+        ({"policy": "Innovation", "ban": {"dryRun": True}}, False),
+        ({"policy": "None"}, False),
+        ({"ban": {"strikes": 3}}, False),
+        ({}, False),
     ],
 )
-def test_under_local_noise_nobody_may_be_banned(document, changes, field, words):
-    document["spec"] |= changes | {"privacy": LOCAL}
+def test_where_all_of_a_client_is_hidden_nobody_may_be_banned(document, contribution, wrong, privacy, reason):
+    document["spec"] |= {"contribution": contribution, "privacy": privacy}
+    field, words = "contribution.policy" if wrong else None, reason
     found = messages(document)
     assert [where for where, _ in found] == ([f"spec.{field}"] if field else [])
     assert all(words in what for _, what in found)
@@ -299,7 +303,7 @@ def test_what_is_not_said_follows_from_privacy(document):
 
     assert policies(None) == policies("RecordLevel") == ("Innovation", "Reject")
     assert policies("ClientLevelLocal") == ("None", "Reject")
-    assert policies("ClientLevelCentral") == ("Innovation", "None")
+    assert policies("ClientLevelCentral") == ("None", "None")
 
 
 def test_a_client_outside_the_regions_is_named(document):

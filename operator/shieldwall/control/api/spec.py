@@ -125,8 +125,8 @@ class FederatedTrainingSpec(ApiModel):
         """As given, or the default that privacy.mode allows."""
         if self.contribution.policy is not None:
             return self.contribution.policy
-        local = self.privacy_mode is PrivacyMode.CLIENT_LEVEL_LOCAL
-        return ContributionPolicy.NONE if local else ContributionPolicy.INNOVATION
+        by_client = self.privacy_mode in {PrivacyMode.CLIENT_LEVEL_LOCAL, PrivacyMode.CLIENT_LEVEL_CENTRAL}
+        return ContributionPolicy.NONE if by_client else ContributionPolicy.INNOVATION
 
     @property
     def validation_policy(self) -> ValidationPolicy:
