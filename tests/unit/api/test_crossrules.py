@@ -415,7 +415,7 @@ SPECS = st.fixed_dictionaries(
         ),
         "rounds": st.fixed_dictionaries(
             {"count": st.just(1)},
-            optional={"minReplies": st.integers(1, 14), "fractionTrain": st.sampled_from([0.29, 0.5, 1.0])},
+            optional={"minReplies": st.integers(1, 14), "fractionTrain": st.sampled_from([0.07, 0.29, 0.5, 1.0])},
         ),
         "clients": st.lists(
             st.fixed_dictionaries({}, optional={"region": REGIONS, "external": st.booleans()}), min_size=1, max_size=13

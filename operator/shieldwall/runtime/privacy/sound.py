@@ -37,8 +37,8 @@ def require_sound(policy: RuntimePolicy, privacy: PrivacyPolicy) -> None:
         )
     if policy.contribution is not None and not policy.contribution.dry_run:
         raise UnsoundPrivacyError(
-            "bans are decided by updates to which no noise is added, and who is banned shows in every later release. Set"
-            " spec.contribution.policy to None, or its ban to {dryRun: true}"
+            "bans are decided by updates to which no noise is added, and who is banned shows in every later release."
+            " Set spec.contribution.policy to None, or its ban to {dryRun: true}"
         )
     if privacy.population is not None and policy.app.mode is Mode.WRAPPED:
         raise UnsoundPrivacyError(
