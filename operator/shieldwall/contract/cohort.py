@@ -10,8 +10,8 @@ ROUNDING: Final = 1e-9
 
 
 def clients_asked(fraction: float, clients: int, least: int) -> int:
-    """``fraction`` of ``clients`` rounded down, as Flower does; never fewer than the ``least`` replies that a round needs.
+    """``fraction`` of ``clients``, rounded down as Flower does.
 
-    Nor fewer than one, nor more than there are.
+    Never fewer than the ``least`` replies that a round needs, nor than one, and never more than there are.
     """
     return min(max(math.floor(fraction * clients + ROUNDING), least, 1), clients)

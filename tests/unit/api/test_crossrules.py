@@ -241,6 +241,12 @@ def test_under_central_noise_no_update_is_refused_by_comparison(document, policy
         ({"privacy": LOCAL | {"delta": 0.1}}, "privacy.delta", "one client in 10 away has delta = 1/10"),
         ({"privacy": RECORDS | {"delta": 0.0072}}, "privacy.delta", "one record in 140 away has delta = 1/140"),
         ({"privacy": RECORDS | {"steps": None}}, "privacy", "Give records"),
+        (
+            {"privacy": RECORDS | {"steps": 33_334}},
+            "privacy.steps",
+            "33334 in each of 30 rounds are more. Use steps <= 33333, or fewer rounds.",
+        ),
+        ({"privacy": RECORDS | {"delta": 1e-18}}, "privacy.delta", "no epsilon is told below delta = 1e-10"),
         ({"privacy": LOCAL | {"records": 5}}, "privacy", "the mode is ClientLevelLocal"),
         ({"privacy": RECORDS | {"batchSize": 141}}, "privacy.batchSize", "batchSize <= 140"),
         ({"privacy": LOCAL | {"amplification": True}}, "privacy.amplification", "under ClientLevelLocal the server"),
@@ -377,12 +383,12 @@ OPTIONAL = {
     "privacy": {
         "mode": st.sampled_from(["None", "RecordLevel", "ClientLevelLocal", "ClientLevelCentral"]),
         "epsilon": st.just(1.0),
-        "delta": st.sampled_from([0.01, 0.1, 0.5]),
+        "delta": st.sampled_from([1e-11, 0.01, 0.1, 0.5]),
         "clip": st.sampled_from([0.5, 1.0, 20_000.0]),
         "noiseMultiplier": st.sampled_from([0.1, 1.0]),
         "records": st.sampled_from([1, 9, 101]),
         "batchSize": st.sampled_from([1, 9, 101]),
-        "steps": st.just(2),
+        "steps": st.sampled_from([2, 400_000]),
         "amplification": st.booleans(),
         "adaptiveClipping": st.fixed_dictionaries({"countNoise": st.sampled_from([0.1, 0.4, 1.0, 2.0])}),
         "acknowledge": st.just(["LowSignalToNoise"]),
@@ -414,7 +420,7 @@ SPECS = st.fixed_dictionaries(
             optional={name: st.just("a:b") for name in ("model", "serverApp", "evaluate")},
         ),
         "rounds": st.fixed_dictionaries(
-            {"count": st.just(1)},
+            {"count": st.sampled_from([1, 3])},
             optional={"minReplies": st.integers(1, 14), "fractionTrain": st.sampled_from([0.07, 0.29, 0.5, 1.0])},
         ),
         "clients": st.lists(

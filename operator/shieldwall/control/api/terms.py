@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shieldwall.accounting.floor import MOST_STEPS
 from shieldwall.contract.cohort import ROUNDING
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.contract.theorem import BUCKET_SIZE, PRE_AGGREGATIONS, THEOREMS, Theorem
@@ -45,6 +46,10 @@ def _external(spec: FederatedTrainingSpec) -> str:
 
 def _records(spec: FederatedTrainingSpec) -> int:
     return (spec.privacy.records if spec.privacy is not None else None) or 0
+
+
+def _steps(spec: FederatedTrainingSpec) -> int:
+    return (spec.privacy.steps if spec.privacy is not None else None) or 0
 
 
 _NO_LIAR: Final = "byzantine: 0, which withstands no liar, or "
@@ -199,6 +204,9 @@ TERMS: Final = {
     "external": Term("%s", "self.clients.filter(c, has(c.external) && c.external)[0].name", _external),
     "mode": Term("%s", MODE, lambda spec: spec.privacy_mode.value),
     "records": Term("%d", "self.privacy.records", _records),
+    "steps": Term("%d", "self.privacy.steps", _steps),
+    "most_steps": Term("%d", f"({MOST_STEPS} / self.rounds.count)", lambda spec: MOST_STEPS // spec.rounds.count),
+    "count": Term("%d", "self.rounds.count", lambda spec: spec.rounds.count),
     "asked": Term("%d", ASKED, lambda spec: spec.asked),
     "ttl": Term("%s", "self.identity.certificateTTL", lambda spec: spec.identity.certificate_ttl),
 }
