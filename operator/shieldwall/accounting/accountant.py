@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from shieldwall.accounting.events import FixedSize, Poisson, Release
+from shieldwall.accounting.floor import MOST_EPSILON, least_epsilon
 from shieldwall.accounting.gaussian import epsilon_of_mu, mu_of_epsilon
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _LARGEST: Final = 1e4
 """Noise that is larger teaches nothing at all."""
 _SMALLEST: Final = 1e-12
 """Of ε, for its logarithm."""
+_INFINITE: Final = 1e6
+"""In place of an infinite ε, for its logarithm."""
 _MOST: Final = 1_000_000
 """Releases."""
 
@@ -37,6 +40,8 @@ class EpsilonUnknownError(ValueError):
 
 def epsilon_of(releases: Mapping[Release, int], delta: float) -> float:
     """The smallest ε that is known to hold with ``delta`` for all ``releases``, by how often each was made.
+
+    Infinite where they hide nothing: beyond a million, and of batches where they cost more than 1000 at least.
 
     Raises EpsilonUnknownError where Poisson and fixed-size sampling are mixed.
     """
@@ -51,6 +56,8 @@ def epsilon_of(releases: Mapping[Release, int], delta: float) -> float:
 
 @lru_cache(maxsize=1024)
 def _sampled(releases: frozenset[tuple[Release, int]], delta: float, *, poisson: bool) -> float:
+    if any(_least(release, count, delta) > MOST_EPSILON for release, count in releases):
+        return math.inf
     # Loaded where sampling is used: it takes a second.
     from dp_accounting import NeighboringRelation
     from dp_accounting.pld import PLDAccountant
@@ -64,6 +71,13 @@ def _sampled(releases: frozenset[tuple[Release, int]], delta: float, *, poisson:
     for release, count in sorted(releases, key=repr):
         accountant.compose(_event(release, halved=poisson), count)
     return float(accountant.get_epsilon(delta))
+
+
+def _least(release: Release, count: int, delta: float) -> float:
+    """What the releases of one kind cost at least; of clients drawn in secret nobody asks, for Rényi takes no time."""
+    if not isinstance(release.sampling, Poisson):
+        return 0.0
+    return least_epsilon(release.noise_multiplier, release.sampling.rate, count, delta)
 
 
 def _event(release: Release, *, halved: bool) -> Any:  # noqa: ANN401  # the library's DpEvent is untyped
@@ -98,7 +112,7 @@ def noise_multiplier_for(
 
     def excess(log_noise: float) -> float:
         spent = epsilon_of({Release(math.exp(log_noise), sampling): releases}, delta)
-        return math.log(max(spent, _SMALLEST) / epsilon)
+        return math.log(min(max(spent, _SMALLEST), _INFINITE) / epsilon)
 
     # From above: with far too little noise the distributions of losses fill the memory.
     high = math.log(plain) + 1.0

@@ -11,7 +11,6 @@ from shieldwall.control.api.calibration import calibrated
 from shieldwall.control.api.mechanism import mechanism_of
 from shieldwall.control.api.privacy import LOW_SIGNAL, Acknowledgement
 from shieldwall.control.api.privacy_sentences import number, over
-from shieldwall.control.api.terms import asked
 
 if TYPE_CHECKING:
     from shieldwall.contract.privacy import PrivacyPolicy
@@ -57,7 +56,7 @@ def _of_updates(policy: PrivacyPolicy) -> str:
 
 
 def _of_releases(spec: FederatedTrainingSpec, policy: PrivacyPolicy) -> list[tuple[str, str]]:
-    rule, n = aggregation_policy(spec), max(asked(spec), spec.min_replies)
+    rule, n = aggregation_policy(spec), spec.asked
     entry, changed = entry_of(rule), sensitivity_of(rule, n, policy.clip)
     most = (policy.clip / (LOW_SIGNAL * policy.noise_multiplier * changed)) ** 2
     what = f"what one client changes, {number(changed)} ({entry.formula}; n = {n}, C = {policy.clip:g})"

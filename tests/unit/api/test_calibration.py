@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from shieldwall.accounting import accountant
 from shieldwall.control.api.calibration import calibrated
 from shieldwall.control.api.checked import checked_training
+from shieldwall.control.api.mechanism import Mechanism
 from shieldwall.control.api.parse import parse_accepted
 from shieldwall.control.api.problems import InvalidTrainingError
 
@@ -86,6 +88,30 @@ def test_noise_alone_that_hides_nothing_is_refused(problems):
     only = {name: value for name, value in CENTRAL.items() if name != "epsilon"}
     assert "not 1000" in problems(privacy=only | {"noiseMultiplier": 0.02})["spec.privacy.noiseMultiplier"]
     assert problems(privacy=only | {"noiseMultiplier": 0.5}) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"noiseMultiplier": 0.01, "batchSize": 500, "steps": 1000}, "noiseMultiplier", "gives ε = more than 1,000"),
+        ({"epsilon": 1.0, "batchSize": 1, "steps": 1_000_000}, "steps", "1000000 in each of 100 rounds are more"),
+        ({"epsilon": 1.0, "batchSize": 1, "steps": 1, "delta": 1e-30}, "delta", "no epsilon is told below"),
+    ],
+)
+def test_what_would_fill_the_memory_or_take_all_day_is_not_computed(problems, monkeypatch, changes, field, words):
+    monkeypatch.setattr(Mechanism, "noise", lambda *_: 5.0)  # the advice has an end of its own
+    monkeypatch.setattr(Mechanism, "rounds_within", lambda *_: 0)
+    monkeypatch.setattr(accountant, "_event", lambda *_, **__: pytest.fail("a distribution of losses is made"))
+    sampled = {"mode": "RecordLevel", "delta": 1e-7, "clip": 1.0, "records": 1000}
+    found = problems(privacy=sampled | changes)
+    assert set(found) == {f"spec.privacy.{field}"}
+    assert words in found[f"spec.privacy.{field}"]
+
+
+def test_an_accepted_spec_that_nobody_can_count_is_not_planned(document):
+    document["spec"]["privacy"] = RECORDS | {"steps": 1_000_000}
+    with pytest.raises(InvalidTrainingError, match="take too long to count"):
+        calibrated(parse_accepted(document).spec)
 
 
 def test_a_target_that_no_noise_of_use_reaches_is_refused(problems):

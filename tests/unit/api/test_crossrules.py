@@ -203,17 +203,21 @@ def test_what_crosses_fields_is_named(document, changes, field, words):
     assert words in found[0][1]
 
 
+@pytest.mark.parametrize(("privacy", "reason"), [(LOCAL, "mostly noise"), (CENTRAL, "shows in every later release")])
 @pytest.mark.parametrize(
-    ("changes", "field", "words"),
+    ("contribution", "wrong"),
     [
-        ({"contribution": {"policy": "Innovation"}}, "contribution.policy", "mostly noise"),
-        ({"contribution": {"policy": "Innovation", "ban": {"dryRun": True}}}, None, ""),
-        ({"contribution": {"policy": "None"}}, None, ""),
-        ({}, None, ""),
+        ({"policy": "Innovation"}, True),
+        ({"policy": "MinCosine", "minCosine": 0.1, "ban": {"strikes": 3}}, True),
+        ({"policy": "Innovation", "ban": {"dryRun": True}}, False),
+        ({"policy": "None"}, False),
+        ({"ban": {"strikes": 3}}, False),
+        ({}, False),
     ],
 )
-def test_under_local_noise_nobody_may_be_banned(document, changes, field, words):
-    document["spec"] |= changes | {"privacy": LOCAL}
+def test_where_all_of_a_client_is_hidden_nobody_may_be_banned(document, contribution, wrong, privacy, reason):
+    document["spec"] |= {"contribution": contribution, "privacy": privacy}
+    field, words = "contribution.policy" if wrong else None, reason
     found = messages(document)
     assert [where for where, _ in found] == ([f"spec.{field}"] if field else [])
     assert all(words in what for _, what in found)
@@ -237,6 +241,12 @@ def test_under_central_noise_no_update_is_refused_by_comparison(document, policy
         ({"privacy": LOCAL | {"delta": 0.1}}, "privacy.delta", "one client in 10 away has delta = 1/10"),
         ({"privacy": RECORDS | {"delta": 0.0072}}, "privacy.delta", "one record in 140 away has delta = 1/140"),
         ({"privacy": RECORDS | {"steps": None}}, "privacy", "Give records"),
+        (
+            {"privacy": RECORDS | {"steps": 33_334}},
+            "privacy.steps",
+            "33334 in each of 30 rounds are more. Use steps <= 33333, or fewer rounds.",
+        ),
+        ({"privacy": RECORDS | {"delta": 1e-18}}, "privacy.delta", "no epsilon is told below delta = 1e-10"),
         ({"privacy": LOCAL | {"records": 5}}, "privacy", "the mode is ClientLevelLocal"),
         ({"privacy": RECORDS | {"batchSize": 141}}, "privacy.batchSize", "batchSize <= 140"),
         ({"privacy": LOCAL | {"amplification": True}}, "privacy.amplification", "under ClientLevelLocal the server"),
@@ -299,7 +309,7 @@ def test_what_is_not_said_follows_from_privacy(document):
 
     assert policies(None) == policies("RecordLevel") == ("Innovation", "Reject")
     assert policies("ClientLevelLocal") == ("None", "Reject")
-    assert policies("ClientLevelCentral") == ("Innovation", "None")
+    assert policies("ClientLevelCentral") == ("None", "None")
 
 
 def test_a_client_outside_the_regions_is_named(document):
@@ -373,12 +383,12 @@ OPTIONAL = {
     "privacy": {
         "mode": st.sampled_from(["None", "RecordLevel", "ClientLevelLocal", "ClientLevelCentral"]),
         "epsilon": st.just(1.0),
-        "delta": st.sampled_from([0.01, 0.1, 0.5]),
+        "delta": st.sampled_from([1e-11, 0.01, 0.1, 0.5]),
         "clip": st.sampled_from([0.5, 1.0, 20_000.0]),
         "noiseMultiplier": st.sampled_from([0.1, 1.0]),
         "records": st.sampled_from([1, 9, 101]),
         "batchSize": st.sampled_from([1, 9, 101]),
-        "steps": st.just(2),
+        "steps": st.sampled_from([2, 400_000]),
         "amplification": st.booleans(),
         "adaptiveClipping": st.fixed_dictionaries({"countNoise": st.sampled_from([0.1, 0.4, 1.0, 2.0])}),
         "acknowledge": st.just(["LowSignalToNoise"]),
@@ -410,8 +420,8 @@ SPECS = st.fixed_dictionaries(
             optional={name: st.just("a:b") for name in ("model", "serverApp", "evaluate")},
         ),
         "rounds": st.fixed_dictionaries(
-            {"count": st.just(1)},
-            optional={"minReplies": st.integers(1, 14), "fractionTrain": st.sampled_from([0.29, 0.5, 1.0])},
+            {"count": st.sampled_from([1, 3])},
+            optional={"minReplies": st.integers(1, 14), "fractionTrain": st.sampled_from([0.07, 0.29, 0.5, 1.0])},
         ),
         "clients": st.lists(
             st.fixed_dictionaries({}, optional={"region": REGIONS, "external": st.booleans()}), min_size=1, max_size=13

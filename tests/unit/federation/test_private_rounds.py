@@ -14,6 +14,7 @@ from shieldwall.accounting import FixedSize, Release, epsilon_of, noise_multipli
 from shieldwall.contract.policy import (
     AggregationPolicy,
     AppPolicy,
+    ContributionPolicy,
     PreAggregation,
     RoundsPolicy,
     Rule,
@@ -504,6 +505,7 @@ def test_the_seal_covers_the_attestation(world, store):
         ),
         (central(), {"aggregation": AggregationPolicy(rule=Rule.FED_AVG)}, "FedAvg"),
         (central(), {"validation": ValidationPolicy()}, "comparing clients with each other"),
+        (central(), {"contribution": ContributionPolicy()}, "who is banned shows in every later release"),
         (adaptive().model_copy(update={"noise_multiplier": 0.7}), {}, "adaptiveClipping"),
         (local(population=5), {}, "neither an adaptive clip nor amplification"),
         (local(mode=PrivacyMode.RECORD_LEVEL), {}, "batchSize, steps and records"),

@@ -5,8 +5,10 @@ import pytest
 from shieldwall.accounting import FixedSize, Poisson, Release, epsilon_of
 from shieldwall.contract.policy import Rule
 from shieldwall.contract.privacy import AdaptiveClippingPolicy, PrivacyMode, PrivacyPolicy
+from shieldwall.control.api.mechanism import mechanism_of
 from shieldwall.control.plan import PlanSettings
 from shieldwall.control.plan.policy import client_policy_hash, policy_hash, runtime_policy
+from shieldwall.runtime.federation.members import sample
 
 CENTRAL = {"mode": "ClientLevelCentral", "epsilon": 1.0, "delta": 1e-5, "clip": 2.0}
 LOCAL = CENTRAL | {"mode": "ClientLevelLocal"}
@@ -63,6 +65,32 @@ def test_who_is_drawn_in_secret_needs_less_noise(policy_of):
     assert secret.noise_multiplier < 26.38
     assert epsilon_of({Release(secret.noise_multiplier, FixedSize(40, 8)): 50}, 1e-5) <= 1.0
     assert policy_of(CENTRAL, clients=40, rounds=rounds).privacy.population is None
+
+
+@pytest.mark.parametrize(
+    ("clients", "fraction", "changes", "asked"),
+    [
+        (100, 0.07, {}, 7),  # 7.000000000000001 in binary
+        (100, 0.29, {}, 29),  # 28.999999999999996
+        (100, 0.075, {}, 7),
+        (10, 0.2, {"minReplies": 6}, 6),
+        (10, 0.1, {}, 3),  # what FedTrimmedAvg needs with f = 1
+        (10, 0.5, {"aggregation": {"rule": "MultiKrum", "select": 9}}, 10),
+        (10, 1.0, {}, 10),
+    ],
+)
+def test_a_round_asks_as_many_clients_as_the_noise_is_planned_for(new_training, clients, fraction, changes, asked):
+    rounds = {"count": 50, "fractionTrain": fraction}
+    rounds |= {name: value for name, value in changes.items() if name == "minReplies"}
+    spec = {"rounds": rounds, "privacy": CENTRAL | {"amplification": fraction < 1}}
+    training = new_training(spec | {name: value for name, value in changes.items() if name != "minReplies"}, clients)
+    keys = {client.name: f"key of {client.name}" for client in training.spec.clients}
+    policy = runtime_policy(training, PlanSettings(), keys)
+    online = {number: client.name for number, client in enumerate(policy.clients)}
+    assert len(sample(online, frozenset(), policy, lambda population, k: list(population)[:k])) == asked
+    assert policy.rounds.min_replies <= training.spec.asked == asked
+    sampling = mechanism_of(training.spec).sampling
+    assert sampling == (FixedSize(clients, asked) if asked < clients else None)
 
 
 def test_where_everybody_is_asked_after_all_nothing_is_secret(policy_of):

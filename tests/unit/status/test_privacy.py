@@ -101,8 +101,18 @@ def test_an_operator_that_was_started_anew_keeps_what_was_told(private, world, d
 
 
 def test_a_training_with_privacy_and_all_else_reaches_a_hundred(private, world):
-    training = world.training(10, spec={"privacy": CENTRAL})
-    assert private(released={"epsilon": spent(7, NOISE)}, training=training).security.score == 100
+    training = world.training(10, spec={"privacy": RECORDS, "rounds": {"count": 30, "minReplies": 10}})
+    counted = recount(training.spec, PrivacyRecord(epsilon=1.0, rounds_left=1, releases=7))
+    assert private(released={"epsilon": counted.most}, training=training).security.score == 100
+
+
+def test_under_central_noise_nobody_is_watched_unless_asked_for_and_nobody_is_banned(private, world):
+    def score(**spec):
+        training = world.training(10, spec={"privacy": CENTRAL, **spec})
+        return private(released={"epsilon": spent(7, NOISE)}, training=training).security.score
+
+    assert score() == 75
+    assert score(contribution={"policy": "Innovation", "ban": {"dryRun": True}}) == 90
 
 
 def test_an_epsilon_that_its_releases_cannot_have_cost_is_not_believed(private, check):

@@ -64,3 +64,8 @@ class Aggregation(ApiModel):
         The mixing that goes before FedTrimmedAvg by default needs no more.
         """
         return replies_needed(self.rule, self.tolerated, self.before, self.bucket_size)
+
+    @property
+    def replies_with_select(self) -> int:
+        """The fewest with which a round can be aggregated, what MultiKrum selects included."""
+        return replies_needed(self.rule, self.tolerated, self.before, self.bucket_size, self.select)

@@ -8,13 +8,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting import FixedSize, rounded_up, true_epsilon
+from shieldwall.accounting.floor import MOST_EPSILON
 from shieldwall.accounting.sensitivity import entry_of
 from shieldwall.contract.privacy import AdaptiveClippingPolicy, PrivacyMode, PrivacyPolicy
+from shieldwall.control.api.accountable import ACCOUNTABLE
 from shieldwall.control.api.aggregation_policy import aggregation_policy
 from shieldwall.control.api.mechanism import mechanism_of, population_of
 from shieldwall.control.api.privacy import PrivacyMode as Mode
 from shieldwall.control.api.privacy_sentences import false_epsilon, overspent, too_loud, unreachable
 from shieldwall.control.api.problems import InvalidTrainingError, Problem
+from shieldwall.control.api.terms import TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
     from shieldwall.control.api.privacy import Privacy
     from shieldwall.control.api.spec import FederatedTrainingSpec
 
-_LARGEST: Final = 1000.0
-"""Of what may be spent in all; beyond it nothing is hidden."""
 _SMALLEST: Final = 0.001
 
 
@@ -54,10 +55,16 @@ def calibrated(spec: FederatedTrainingSpec) -> PrivacyPolicy | None:
 
 
 def privacy_problems(spec: FederatedTrainingSpec) -> tuple[Problem, ...]:
-    """All that is wrong with the numbers; none where the rules that cross fields ask for more of them first."""
+    """All that is wrong with the numbers; none where the rules that cross fields ask for more of them first.
+
+    What no accountant counts is told as the rules tell it, and nothing is computed.
+    """
     privacy, mechanism = spec.privacy, mechanism_of(spec)
     if privacy is None or mechanism is None or (privacy.epsilon is None and privacy.noise_multiplier is None):
         return ()
+    breaches = ((rule, rule.breach(spec, TERMS)) for rule in ACCOUNTABLE)
+    if beyond := tuple(Problem(f"spec.{rule.field}", breach) for rule, breach in breaches if breach is not None):
+        return beyond
     return tuple(_problems(spec, privacy, mechanism))
 
 
@@ -68,7 +75,7 @@ def _problems(spec: FederatedTrainingSpec, privacy: Privacy, mechanism: Mechanis
         yield Problem("spec.privacy.epsilon", unreachable(privacy.epsilon or 0.0, mechanism))
         return
     spent = mechanism.epsilon(noise)
-    wanted = privacy.epsilon if privacy.epsilon is not None else _LARGEST
+    wanted = privacy.epsilon if privacy.epsilon is not None else MOST_EPSILON
     if spent > wanted:
         yield Problem("spec.privacy.noiseMultiplier", overspent(wanted, noise, spent, mechanism, _hidden(spec)))
     if _unsound(spec):

@@ -44,7 +44,7 @@ class Contribution(ApiModel):
     policy: ContributionPolicy | None = None
     """How free-riders are told apart. Innovation: nothing that the client says anew is borne out by what others say
     anew; MinCosine: its update points away from the aggregate. By default Innovation, and None under
-    privacy.mode ClientLevelLocal, whose noise looks the same."""
+    privacy.mode ClientLevelLocal, whose noise looks the same, and ClientLevelCentral, whose epsilon covers no ban."""
     min_cosine: Annotated[float, Field(ge=-1, le=1)] | None = None
     """A cosine with the aggregate below it is reported, and is a strike under MinCosine. Under strong skew of the data
     it finds honest clients, and it misses who replays the global model."""

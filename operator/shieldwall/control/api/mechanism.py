@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting import FixedSize, Poisson, Release, epsilon_of, noise_multiplier_for, releases_within
 from shieldwall.control.api.privacy import PrivacyMode
-from shieldwall.control.api.terms import asked
 
 if TYPE_CHECKING:
     from shieldwall.control.api.spec import FederatedTrainingSpec
@@ -77,14 +76,9 @@ def population_of(spec: FederatedTrainingSpec) -> int | None:
     amplified = spec.privacy is not None and spec.privacy.amplification
     central = spec.privacy_mode is PrivacyMode.CLIENT_LEVEL_CENTRAL
     population = len(spec.clients)
-    return population if amplified and central and _sample(spec) < population else None
-
-
-def _sample(spec: FederatedTrainingSpec) -> int:
-    """Clients of a round; never fewer than it needs replies."""
-    return max(asked(spec), spec.min_replies)
+    return population if amplified and central and spec.asked < population else None
 
 
 def _drawn(spec: FederatedTrainingSpec) -> FixedSize | None:
     population = population_of(spec)
-    return FixedSize(population, _sample(spec)) if population is not None else None
+    return FixedSize(population, spec.asked) if population is not None else None

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting.adaptive import COHORT
+from shieldwall.accounting.floor import MOST_EPSILON
 from shieldwall.accounting.sensitivity import UNKNOWN, entry_of, name_of
 from shieldwall.control.api.privacy import MODE_TO_BE_SAID
 
@@ -17,9 +18,9 @@ _THOUSAND: Final = 1000.0
 
 
 def number(value: float) -> str:
-    """To three digits, as people write it; only an ε can be infinite, which the accountant says beyond a million."""
+    """To three digits, as people write it; only an ε can be infinite, which the accountant says of what hides nothing."""
     if math.isinf(value):
-        return "more than a million"
+        return f"more than {MOST_EPSILON:,.0f}"
     return f"{value:,.0f}" if value >= _THOUSAND else f"{value:.3g}"
 
 

@@ -9,7 +9,7 @@ from shieldwall.accounting.sensitivity import MIXED, TABLE, UNKNOWN_IN_BUCKETS
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.control.api.crossrule import CrossRule
 from shieldwall.control.api.privacy import MODE, MODE_TO_BE_SAID, Privacy, PrivacyMode
-from shieldwall.control.api.terms import ASKED, CLIENTS, asked
+from shieldwall.control.api.terms import ASKED, CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ def _below_count_noise(_: Spec, privacy: Privacy) -> bool:
 
 def _count_within_cohort(spec: Spec, privacy: Privacy) -> bool:
     adaptive = privacy.adaptive_clipping
-    return adaptive is None or adaptive.count_noise * COHORT <= asked(spec)
+    return adaptive is None or adaptive.count_noise * COHORT <= spec.asked
 
 
 def _tells_one_record(_: Spec, privacy: Privacy) -> bool:

@@ -17,7 +17,7 @@ class Rounds(ApiModel):
     count: Annotated[int, Field(ge=1, le=100_000)]
     """How many rounds to run."""
     fraction_train: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """The fraction of the clients that is asked in each round, never fewer than minReplies."""
+    """The fraction of the clients that is asked in each round, rounded down, but never fewer than minReplies."""
     min_replies: Annotated[int, Field(ge=1, le=MAX_CLIENTS)] | None = None
     """Replies that a round needs before it is aggregated. By default the clients asked less aggregation.byzantine,
     so that silent liars cannot stop a round, and never fewer than the rule's theorem needs."""

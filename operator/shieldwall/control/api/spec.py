@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shieldwall.contract.cohort import clients_asked
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.control.api.aggregation import Aggregation
 from shieldwall.control.api.app import App
@@ -98,15 +99,19 @@ class FederatedTrainingSpec(ApiModel):
 
     @property
     def min_replies(self) -> int:
-        """Replies that a round needs: as given, or the clients asked less f, and never fewer than the theorem needs.
+        """Replies that a round needs: as given, or the clients asked less f, and never fewer than the rule needs.
 
-        Waiting for n − f replies is the most that f silent liars cannot hold up. Flower asks
-        ``max(int(fraction * n), minimum)`` clients.
+        Waiting for n − f replies is the most that f silent liars cannot hold up.
         """
         if self.rounds.min_replies is not None:
             return self.rounds.min_replies
-        asked = max(int(self.rounds.fraction_train * len(self.clients)), 1)
-        return max(asked - self.aggregation.tolerated, self.aggregation.replies_needed)
+        asked = clients_asked(self.rounds.fraction_train, len(self.clients), 1)
+        return max(asked - self.aggregation.tolerated, self.aggregation.replies_with_select)
+
+    @property
+    def asked(self) -> int:
+        """How many clients a round asks."""
+        return clients_asked(self.rounds.fraction_train, len(self.clients), self.min_replies)
 
     @property
     def pre_aggregation(self) -> PreAggregation | None:
@@ -125,8 +130,8 @@ class FederatedTrainingSpec(ApiModel):
         """As given, or the default that privacy.mode allows."""
         if self.contribution.policy is not None:
             return self.contribution.policy
-        local = self.privacy_mode is PrivacyMode.CLIENT_LEVEL_LOCAL
-        return ContributionPolicy.NONE if local else ContributionPolicy.INNOVATION
+        by_client = self.privacy_mode in {PrivacyMode.CLIENT_LEVEL_LOCAL, PrivacyMode.CLIENT_LEVEL_CENTRAL}
+        return ContributionPolicy.NONE if by_client else ContributionPolicy.INNOVATION
 
     @property
     def validation_policy(self) -> ValidationPolicy:

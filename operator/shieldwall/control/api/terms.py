@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from shieldwall.accounting.floor import MOST_STEPS
+from shieldwall.contract.cohort import ROUNDING
 from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.contract.theorem import BUCKET_SIZE, PRE_AGGREGATIONS, THEOREMS, Theorem
 from shieldwall.control.api.crossrule import Term
@@ -20,17 +22,6 @@ BYZANTINE: Final = (
 )
 REPLIES: Final = f"(has(self.rounds.minReplies) ? self.rounds.minReplies : {CLIENTS})"
 """The replies that a theorem may count on: what is asked for, else as many as there are clients."""
-
-
-_FRACTION: Final = f"int(self.rounds.fractionTrain * double({CLIENTS}))"
-_FEWEST: Final = "(has(self.rounds.minReplies) ? self.rounds.minReplies : 1)"
-ASKED: Final = f"({_FRACTION} > {_FEWEST} ? {_FRACTION} : {_FEWEST})"
-"""How many clients a round asks."""
-
-
-def asked(spec: FederatedTrainingSpec) -> int:
-    """ASKED in Python."""
-    return max(int(spec.rounds.fraction_train * len(spec.clients)), spec.rounds.min_replies or 1)
 
 
 def replies(spec: FederatedTrainingSpec) -> int:
@@ -55,6 +46,10 @@ def _external(spec: FederatedTrainingSpec) -> str:
 
 def _records(spec: FederatedTrainingSpec) -> int:
     return (spec.privacy.records if spec.privacy is not None else None) or 0
+
+
+def _steps(spec: FederatedTrainingSpec) -> int:
+    return (spec.privacy.steps if spec.privacy is not None else None) or 0
 
 
 _NO_LIAR: Final = "byzantine: 0, which withstands no liar, or "
@@ -88,6 +83,28 @@ GIVEN: Final = f"({BUCKETED} ? {_BUCKETS} : {REPLIES})"
 """How many updates the rule is given: the replies, or the buckets that they fill."""
 IN_BUCKETS: Final = f"({SIZE} * ({_FACTOR} * {BYZANTINE} + {_OFFSET} - 1) + 1)"
 """The replies that the rule needs when they are put in buckets."""
+
+
+_RULE_NEEDS: Final = "".join(
+    f"self.aggregation.rule == '{rule}' ? {theorem.factor} * f + {theorem.offset} : "
+    for rule, theorem in THEOREMS.items()
+    if theorem.factor
+)
+_BEFORE: Final = "(has(self.aggregation.preAggregation) && self.aggregation.preAggregation != 'None')"
+_MIXED: Final = PRE_AGGREGATIONS[PreAggregation.NEAREST_NEIGHBOR_MIXING]
+_FEWEST: Final = (
+    f"[{BYZANTINE}].map(f, [{_RULE_NEEDS}1]"
+    ".map(n, has(self.aggregation.select) && n < f + self.aggregation.select ? f + self.aggregation.select : n)"
+    f".map(n, {_BEFORE} && n < {_MIXED.factor} * f + {_MIXED.offset} ? {_MIXED.factor} * f + {_MIXED.offset} : n)"
+    f".map(n, n < 1 ? 1 : n).map(n, {BUCKETED} ? {SIZE} * (n - 1) + 1 : n)[0])[0]"
+)
+"""``replies_with_select``; a list of one is how CEL names a value."""
+ASKED: Final = (
+    f"[has(self.rounds.minReplies) ? self.rounds.minReplies : {_FEWEST}]"
+    f".map(least, [int(self.rounds.fractionTrain * double({CLIENTS}) + {ROUNDING:.9f})]"
+    f".map(n, n < least ? least : n).map(n, n < 1 ? 1 : n).map(n, n > {CLIENTS} ? {CLIENTS} : n)[0])[0]"
+)
+"""``FederatedTrainingSpec.asked`` as CEL."""
 
 
 def given(spec: FederatedTrainingSpec) -> int:
@@ -187,6 +204,9 @@ TERMS: Final = {
     "external": Term("%s", "self.clients.filter(c, has(c.external) && c.external)[0].name", _external),
     "mode": Term("%s", MODE, lambda spec: spec.privacy_mode.value),
     "records": Term("%d", "self.privacy.records", _records),
-    "asked": Term("%d", ASKED, asked),
+    "steps": Term("%d", "self.privacy.steps", _steps),
+    "most_steps": Term("%d", f"({MOST_STEPS} / self.rounds.count)", lambda spec: MOST_STEPS // spec.rounds.count),
+    "count": Term("%d", "self.rounds.count", lambda spec: spec.rounds.count),
+    "asked": Term("%d", ASKED, lambda spec: spec.asked),
     "ttl": Term("%s", "self.identity.certificateTTL", lambda spec: spec.identity.certificate_ttl),
 }

@@ -15,9 +15,20 @@ if TYPE_CHECKING:
 _GIVEN: Final = "has(self.contribution.policy)"
 
 
-def _bans_are_sound(spec: Spec) -> bool:
-    told_apart = spec.contribution.policy not in {None, ContributionPolicy.NONE}
-    return spec.privacy_mode is not PrivacyMode.CLIENT_LEVEL_LOCAL or not told_apart or spec.contribution.ban.dry_run
+def _bans_nobody(spec: Spec) -> bool:
+    """Whether what is given of contribution bans nobody; by default nothing does where these rules ask."""
+    return spec.contribution.policy in {None, ContributionPolicy.NONE} or spec.contribution.ban.dry_run
+
+
+def _without_bans(mode: PrivacyMode, sentence: str) -> CrossRule:
+    """Under ``mode`` nobody may be banned."""
+    return CrossRule(
+        "contribution.policy",
+        f"{MODE} != '{mode}' || !{_GIVEN} || self.contribution.policy == 'None' || self.contribution.ban.dryRun",
+        lambda spec: spec.privacy_mode is not mode or _bans_nobody(spec),
+        sentence,
+        frozenset({"contribution", "privacy"}),
+    )
 
 
 def _rejection_is_sound(spec: Spec) -> bool:
@@ -35,14 +46,16 @@ WATCHING: Final = (
         "MinCosine gives a strike for a cosine below minCosine. Give minCosine, such as 0.0.",
         frozenset({"contribution"}),
     ),
-    CrossRule(
-        "contribution.policy",
-        f"{MODE} != 'ClientLevelLocal' || !{_GIVEN} || self.contribution.policy == 'None'"
-        " || self.contribution.ban.dryRun",
-        _bans_are_sound,
+    _without_bans(
+        PrivacyMode.CLIENT_LEVEL_LOCAL,
         "Under ClientLevelLocal every honest update is mostly noise and looks like no contribution, so nobody may be"
         " banned for it. Leave policy out, or give ban: {dryRun: true}.",
-        frozenset({"contribution", "privacy"}),
+    ),
+    _without_bans(
+        PrivacyMode.CLIENT_LEVEL_CENTRAL,
+        "Under ClientLevelCentral a ban is decided by updates to which no noise is added, and who is banned shows in"
+        " every later release, so the noise would not give the epsilon that is accounted. Leave policy out, or give"
+        " ban: {dryRun: true}.",
     ),
     CrossRule(
         "validation.policy",

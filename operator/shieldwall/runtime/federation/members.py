@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Protocol
+
+from shieldwall.contract.cohort import clients_asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -33,11 +34,11 @@ def sample(
     policy: RuntimePolicy,
     choose: Callable[[Sequence[int], int], list[int]],
 ) -> dict[int, str]:
-    """The nodes to ask in a round: ``fraction_train`` of the policy's clients, rounded up, of those online and allowed.
+    """The nodes to ask in a round, of those online and allowed: as many as ``clients_asked`` says, or all of them.
 
     ``choose(population, k)`` draws without replacement (``random.SystemRandom().sample``).
     """
     eligible = sorted(node_id for node_id, name in online.items() if name not in denied)
-    wanted = math.ceil(policy.rounds.fraction_train * len(policy.clients))
+    wanted = clients_asked(policy.rounds.fraction_train, len(policy.clients), policy.rounds.min_replies)
     chosen = eligible if wanted >= len(eligible) else choose(eligible, wanted)
     return {node_id: online[node_id] for node_id in chosen}

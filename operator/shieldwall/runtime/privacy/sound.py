@@ -35,6 +35,11 @@ def require_sound(policy: RuntimePolicy, privacy: PrivacyPolicy) -> None:
             "validation refuses updates by comparing clients with each other, and no bound on what one of them changes"
             " is known. Set spec.validation.policy to Report or None"
         )
+    if policy.contribution is not None and not policy.contribution.dry_run:
+        raise UnsoundPrivacyError(
+            "bans are decided by updates to which no noise is added, and who is banned shows in every later release."
+            " Set spec.contribution.policy to None, or its ban to {dryRun: true}"
+        )
     if privacy.population is not None and policy.app.mode is Mode.WRAPPED:
         raise UnsoundPrivacyError(
             "the app's own ServerApp chooses who is asked, and whether that is by a secret draw is not known. Leave"
