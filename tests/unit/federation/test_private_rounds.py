@@ -277,7 +277,7 @@ def test_models_that_only_the_app_saw_count_until_the_budget_is_spent(world, tmp
     with pytest.raises(BudgetSpentError, match="round 1 would make it"):
         measured(world, CheckpointStore(tmp_path / "m"), lambda *_: seen.append(1) or {}, central(epsilon=target), 2)
 
-    assert (seen, len(world.steward.opened)) == ([], 2)
+    assert (seen, len(CheckpointStore(tmp_path / "m").spends)) == ([], 2)
 
 
 def test_as_many_rounds_as_the_noise_is_for_are_made_where_nothing_dies(world, store):

@@ -102,7 +102,7 @@ def test_an_operator_that_was_started_anew_keeps_what_was_told(private, world, d
 
 def test_a_training_with_privacy_and_all_else_reaches_a_hundred(private, world):
     training = world.training(10, spec={"privacy": RECORDS, "rounds": {"count": 30, "minReplies": 10}})
-    counted = recount(training.spec, PrivacyRecord(epsilon=1.0, rounds_left=1, releases=7))
+    counted = recount(training.spec, PrivacyRecord(epsilon=1.0, delta=1e-5, rounds_left=1, releases=7))
     assert private(released={"epsilon": counted.most}, training=training).security.score == 100
 
 

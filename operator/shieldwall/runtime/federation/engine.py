@@ -116,7 +116,7 @@ class Engine:
                 base_sha256=facts.base_sha256,
                 clients=tuple(sorted(question.names.values())),
                 opened=opened.timestamp(),
-                privacy=None if keeper is None else keeper.record(wanted, None, None, 0),
+                privacy=None if keeper is None else keeper.record(wanted, None, 0),
             )
         )
         if keeper is not None:
