@@ -28,12 +28,14 @@ OPERATOR = "shieldwall-system"
 
 TRAININGS = "/apis/shieldwall.dev/v1alpha1/namespaces/{}/federatedtrainings"
 DIGEST = "@sha256:" + "a" * 64
-RULES = ["InsecureAggregation", "ImageWithoutDigest", "ImageRegistry", "LongCertificates"]
+RULES = ["InsecureAggregation", "NoPrivacyBudget", "ImageWithoutDigest", "ImageRegistry", "LongCertificates"]
 POLICY = {"registries": ["registry.example", "mirror.example:5000/ml"], "namespaceSelector": {"tenant": "true"}}
+PRIVATE = {"epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
 GOOD = {
     "app": {"image": "registry.example/digits:1" + DIGEST, "clientApp": "digits.app:c", "model": "digits.app:m"},
     "rounds": {"count": 3},
     "clients": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
+    "privacy": PRIVATE | {"budgetRef": "patients"},
 }
 
 
@@ -109,6 +111,8 @@ def guarded(server, render):
         (changed(app={"image": "registry.example.evil.example/digits" + DIGEST}), "ImageRegistry"),
         (changed(app={"image": "mirror.example:5000/other/digits" + DIGEST}), "ImageRegistry"),
         (changed(identity={"certificateTTL": "25h"}), "LongCertificates"),
+        (GOOD | {"privacy": PRIVATE}, "NoPrivacyBudget"),
+        (GOOD | {"privacy": {"mode": "None"}}, "NoPrivacyBudget"),
         (changed(aggregation={"rule": "FedAvg", "insecure": True}), "InsecureAggregation"),
         (changed(aggregation={"rule": "FedTrimmedAvg", "byzantine": 0}), "InsecureAggregation"),
         (changed(aggregation={"rule": "ClippedMean", "maxNorm": 1.0}), "InsecureAggregation"),

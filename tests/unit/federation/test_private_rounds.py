@@ -591,3 +591,33 @@ def test_a_strategy_is_stopped_when_the_budget_is_spent(world, store):
     with pytest.raises(BudgetSpentError):
         serve(world, store, central(epsilon=epsilon_of({Release(2.0): 1}, DELTA)))
     assert [record.round for record in world.steward.closed] == [1]
+
+
+# Names
+
+
+@pytest.mark.parametrize("policy", [central, local])
+def test_clients_that_are_renamed_go_on_with_what_they_have_spent(world, store, policy):
+    attesting(world)
+    target = epsilon_of({Release(2.0): 2}, DELTA)
+    run(world, store, policy(epsilon=target), number=2)
+    renamed = [client.model_copy(update={"name": f"new-{client.name}"}) for client in world.policy.clients]
+    with pytest.raises(BudgetSpentError):
+        run(world, store, policy(epsilon=target), number=4, clients=renamed)
+    assert (world.grid.sent, len(store.spends)) == (2 * 5, 2)
+
+
+def test_epsilon_that_was_told_does_not_fall_when_somebody_comes_back(world, store, monkeypatch):
+    """Else it would look as if the ledger had been set back."""
+    attesting(world)
+    drawn = {"client-0"}
+    monkeypatch.setattr(
+        managed, "sample", lambda online, *_: {node: name for node, name in online.items() if name in drawn}
+    )
+    run(world, store, local(), rounds=rounds(2, min_replies=1))
+    drawn |= {"client-1"}
+    run(world, store, local(), rounds=rounds(3, min_replies=1), clients=world.policy.clients[1:])
+    drawn -= {"client-0"}
+    run(world, store, local(), rounds=rounds(4, min_replies=1))
+    told = [epsilon_of({Release(2.0): count}, DELTA) for count in (1, 2, 3, 3)]
+    assert [record.privacy.epsilon for record in store.records] == told

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shieldwall.accounting import FixedSize, Poisson, Release, epsilon_of, noise_multiplier_for
 from shieldwall.contract.privacy import PrivacyMode, Spend
-from shieldwall.runtime.privacy.ledger import costs_of, epsilon_spent, releases_of, rounds_left
+from shieldwall.runtime.privacy.ledger import charged, costs_of, epsilon_spent, releases_of, rounds_left
 
 DELTA = 1e-5
 ALL = ("a", "b", "c")
@@ -32,6 +32,23 @@ def test_epsilon_is_that_of_the_client_that_spent_most():
 
     assert epsilon_spent(spends, DELTA) == epsilon_of({Release(10.0): 2}, DELTA)
     assert costs_of(spends)["b"] == {Release(10.0): 1, Release(100.0): 1}
+
+
+def test_what_nobody_spent_who_has_gone_counts_as_it_stands():
+    spends = (spend(1, ("a",)), spend(2, ("b",)))
+    assert charged(spends, ("a", "b", "new")) == spends
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sets(st.sampled_from(["me", "x", "y"]), min_size=1)), min_size=1))
+def test_whatever_somebody_was_called_before_nothing_is_forgotten(lines):
+    """One that has another name at each line, or an old one again, among two that keep theirs; some are asked."""
+    spends = [
+        spend(place, tuple(sorted(name if each == "me" else each for each in asked)))
+        for place, (name, asked) in enumerate(lines)
+    ]
+    now = lines[-1][0]
+    counted = costs_of(charged(spends, (now, "x", "y"))).get(now, {}).get(Release(10.0), 0)
+    assert counted >= sum("me" in asked for _, asked in lines)
 
 
 @pytest.mark.parametrize(

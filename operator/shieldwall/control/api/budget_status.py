@@ -12,6 +12,8 @@ from shieldwall.control.api.status.words import Count, Time, Word
 MOST_TRAININGS: Final = 200
 """Trainings with an entry of their own."""
 MOST_PERIODS: Final = 100
+MOST_LIMITS: Final = 100
+"""Changes of the limit with a record of their own."""
 
 
 class ShareState(StrEnum):
@@ -94,6 +96,17 @@ class PeriodRecord(ApiModel):
     """When it was closed."""
 
 
+class LimitRecord(ApiModel):
+    """A change of what may be spent. Who made it is in the audit log of the API server."""
+
+    before: PrivacyLoss
+    """The limit until then."""
+    after: PrivacyLoss
+    """The limit from then on."""
+    changed: Time
+    """When the operator saw it."""
+
+
 class PrivacyBudgetStatus(ApiModel):
     """What was reserved and spent. Never edit or delete it: what has gone from it can be found nowhere else."""
 
@@ -103,6 +116,8 @@ class PrivacyBudgetStatus(ApiModel):
     """Ready, Reconciling, Stalled (kstatus) and Exhausted."""
     period: Word | None = None
     """The period that the sums are of."""
+    limit: PrivacyLoss | None = None
+    """What may be spent in this period: spec.epsilon and spec.delta, as the operator saw them last."""
     spent: PrivacyLoss | None = None
     """What was spent in this period."""
     reserved: PrivacyLoss | None = None
@@ -124,6 +139,11 @@ class PrivacyBudgetStatus(ApiModel):
         Field(max_length=MOST_PERIODS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
     ] = ()
     """The periods that were closed, the first of them first."""
+    limits: Annotated[
+        tuple[LimitRecord, ...],
+        Field(max_length=MOST_LIMITS, json_schema_extra={"x-kubernetes-list-type": "atomic"}),
+    ] = ()
+    """The changes of the limit, over all periods, the first of them first."""
 
     @property
     def opened(self) -> bool:

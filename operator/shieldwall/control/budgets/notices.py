@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def occurrences(before: PrivacyBudgetStatus, after: PrivacyBudgetStatus) -> list[Occurrence]:
     """One for each thing that happened; sums that merely grow are no news."""
-    return [*_periods(before, after), *_shares(before, after), *_conditions(before, after)]
+    return [*_periods(before, after), *_limits(before, after), *_shares(before, after), *_conditions(before, after)]
 
 
 def _periods(before: PrivacyBudgetStatus, after: PrivacyBudgetStatus) -> Iterator[Occurrence]:
@@ -41,6 +41,18 @@ def _periods(before: PrivacyBudgetStatus, after: PrivacyBudgetStatus) -> Iterato
             f" {show(Loss.read(record.limit).epsilon)} spent, and {after.period} begun: {record.reason}"
         )
         yield Occurrence("PeriodClosed", "ClosePeriod", note, facts=record.closed)
+
+
+def _limits(before: PrivacyBudgetStatus, after: PrivacyBudgetStatus) -> Iterator[Occurrence]:
+    """A higher limit gives away more of the same data than was promised, so it is a warning."""
+    if before.limit is None or before.limit == after.limit:
+        return
+    was, now = Loss.read(before.limit), Loss.read(after.limit)
+    note = (
+        f"The limit was ε = {show(was.epsilon)}, δ = {show(was.delta)} and is ε = {show(now.epsilon)},"
+        f" δ = {show(now.delta)} now."
+    )
+    yield Occurrence("LimitChanged", "ChangeLimit", note, "Normal" if now.fits(was) else "Warning")
 
 
 def _shares(before: PrivacyBudgetStatus, after: PrivacyBudgetStatus) -> Iterator[Occurrence]:

@@ -57,7 +57,7 @@ def _next(
     record = PeriodRecord(
         period=books.period or "",
         reason=budget.spec.period.reason,
-        limit=limit_of(budget).told(),
+        limit=books.limit or limit_of(budget).told(),
         spent=spent_of(books).told(),
         closed=rfc3339(now),
     )

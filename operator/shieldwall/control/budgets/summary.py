@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.control.api.status import ConditionStatus
 from shieldwall.control.budgets.books import limit_of, reserved_of, spent_of
+from shieldwall.control.budgets.limits import limited
 from shieldwall.control.budgets.loss import show
 from shieldwall.control.status.certificates import Verdict
 from shieldwall.control.status.conditions import timed
@@ -29,6 +30,7 @@ def summarised(
 ) -> PrivacyBudgetStatus:
     """The books with their sums and conditions; ``stalled``: why another period could not be begun."""
     limit, reserved, spent = limit_of(budget), reserved_of(books), spent_of(books)
+    books = limited(books, limit, now)
     verdicts = {
         "Ready": _ready(stalled),
         "Reconciling": Verdict(ConditionStatus.FALSE, "Current", "The books are up to date."),

@@ -14,7 +14,7 @@ from shieldwall.contract.privacy import PrivacyMode, PrivacyRecord, Spend
 from shieldwall.runtime.privacy.central import CentralNoise, Noised, clip_in_force, signal_to_noise
 from shieldwall.runtime.privacy.dp_sgd import SENSITIVITY
 from shieldwall.runtime.privacy.errors import BudgetSpentError
-from shieldwall.runtime.privacy.ledger import epsilon_spent, rounds_left
+from shieldwall.runtime.privacy.ledger import charged, epsilon_spent, rounds_left
 from shieldwall.runtime.privacy.record_level import RecordLevel
 from shieldwall.runtime.privacy.sound import require_ledger, require_sound
 
@@ -51,6 +51,7 @@ class PrivacyKeeper:
         require_sound(policy, privacy)
         require_ledger(privacy, store.spends, store.records)
         self._rounds = policy.rounds.count
+        self._clients = tuple(client.name for client in policy.clients)
         self._policy = privacy
         self._store = store
         self._generator = generator
@@ -93,16 +94,27 @@ class PrivacyKeeper:
 
     def record(self, occasion: Occasion, noised: Noised | None, size: int) -> PrivacyRecord:
         """How privacy stands by the ledger; ``noised`` is the release, of (size,), if there is one."""
-        policy, adaptive, spends = self._policy, self._policy.adaptive is not None, self._store.spends
+        policy, adaptive, spends = self._policy, self._policy.adaptive is not None, self._spends
         following, guess = self._spend(occasion), self._rounds - occasion.round
         return PrivacyRecord(
-            epsilon=epsilon_spent(spends, policy.delta),
+            epsilon=max(epsilon_spent(spends, policy.delta), self._told),
             delta=policy.delta,
             rounds_left=rounds_left(spends, following, policy.epsilon, policy.delta, guess),
             releases=len(spends),
             signal_to_noise=None if noised is None else signal_to_noise(noised.clip, noised.deviation, size),
             clip=noised.clip if noised is not None and adaptive else None,
         )
+
+    @property
+    def _told(self) -> float:
+        """ε as it was told last by the same δ: less is not told because somebody who was away is there again."""
+        last = self._store.records[-1].privacy if self._store.records else None
+        return last.epsilon if last is not None and last.delta == self._policy.delta else 0.0
+
+    @property
+    def _spends(self) -> tuple[Spend, ...]:
+        """The ledger, as it counts for the clients that there are now."""
+        return charged(self._store.spends, self._clients)
 
     def _spend(self, occasion: Occasion) -> Spend:
         policy = self._policy
@@ -125,7 +137,8 @@ class PrivacyKeeper:
         return spend.model_copy(update={"clients": occasion.drawn_from, **drawn})
 
     def _require_affordable(self, spend: Spend) -> None:
-        spent = epsilon_spent(self._store.spends, self._policy.delta)
-        would_be = epsilon_spent((*self._store.spends, spend), self._policy.delta)
+        spends = self._spends
+        spent = epsilon_spent(spends, self._policy.delta)
+        would_be = epsilon_spent((*spends, spend), self._policy.delta)
         if would_be > self._policy.epsilon:
             raise BudgetSpentError(spent, would_be, self._policy.epsilon, spend.round)

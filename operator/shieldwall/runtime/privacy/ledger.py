@@ -28,6 +28,22 @@ def releases_of(spend: Spend) -> Cost:
     return Counter({Release(spend.noise_multiplier, sampling): spend.releases})
 
 
+def charged(spends: Sequence[Spend], present: Sequence[str]) -> tuple[Spend, ...]:
+    """The lines, of which each that names somebody who is not ``present`` any more counts for all who are.
+
+    The data of that name may be there under another one, whatever it was called in between: it was in one place at
+    each line, so nobody's can have been in more than these.
+    """
+    known = frozenset(present)
+
+    def counted(spend: Spend) -> Spend:
+        if known.issuperset(spend.clients):
+            return spend
+        return spend.model_copy(update={"clients": tuple(sorted(known.union(spend.clients)))})
+
+    return tuple(map(counted, spends))
+
+
 def costs_of(spends: Iterable[Spend]) -> dict[str, Cost]:
     """What all lines cost each client; one that has no line spent nothing."""
     costs: dict[str, Cost] = {}
