@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from opacus.utils.batch_memory_manager import BatchMemoryManager
 from opacus.validators.errors import UnsupportedModuleError
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
@@ -110,6 +111,62 @@ def test_a_second_step_on_one_batch_is_refused():
     step(model, optimizer, inputs, wanted)
     with pytest.raises(DpSgdError, match="draw a batch"):
         step(model, optimizer, inputs, wanted)
+
+
+def backward(model, inputs, wanted):
+    nn.functional.mse_loss(model(inputs), wanted).backward()
+
+
+def test_gradients_do_not_add_up_over_batches():
+    model, _, loader = app(made())
+    batches = iter(loader)
+    backward(model, *next(batches))
+    with pytest.raises(ValueError, match="not compatible with grad accumulation"):
+        backward(model, *next(batches))
+
+
+def test_a_step_of_two_passes_is_refused_also_where_an_app_allows_them():
+    private = made()
+    model, optimizer, loader = app(private)
+    model.allow_grad_accumulation()
+    before, batches = weights(model), iter(loader)
+    backward(model, *next(batches))
+    backward(model, *next(batches))
+    with pytest.raises(DpSgdError, match="one backward pass, not of 2"):
+        optimizer.step()
+    assert private.taken == 0
+    assert (weights(model) == before).all()
+
+
+def test_gradients_of_an_earlier_step_do_not_add_up_where_only_the_model_is_cleared():
+    model, optimizer, loader = app(made())
+    batches = iter(loader)
+    step(model, optimizer, *next(batches))
+    model.zero_grad()
+    backward(model, *next(batches))
+    with pytest.raises(ValueError, match="cleared"):
+        optimizer.step()
+
+
+def test_opacus_batch_memory_manager_is_refused():
+    _, optimizer, loader = app(made())
+    with (
+        BatchMemoryManager(data_loader=loader, max_physical_batch_size=8, optimizer=optimizer) as pieces,
+        pytest.raises(DpSgdError, match="without BatchMemoryManager"),
+    ):
+        next(iter(pieces))
+
+
+@pytest.mark.parametrize(("name", "value"), [("noise_multiplier", 0.0), ("max_grad_norm", 1e9)])
+def test_an_optimizer_whose_noise_or_clip_was_changed_makes_no_step(name, value):
+    private = made(noise_multiplier=1.0)
+    model, optimizer, loader = app(private)
+    setattr(optimizer, name, value)
+    before = weights(model)
+    with pytest.raises(DpSgdError, match="leave it as make_private made it"):
+        step(model, optimizer, *next(iter(loader)))
+    assert private.taken == 0
+    assert (weights(model) == before).all()
 
 
 def test_a_client_with_too_few_records_does_not_train():

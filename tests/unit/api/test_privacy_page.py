@@ -1,9 +1,11 @@
 """docs/privacy.md says what the code holds to."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+from flwr.supernode import start_client_internal
 
 from shieldwall.accounting import Release, epsilon_of, noise_multiplier_for
 from shieldwall.accounting.sensitivity import BUCKETED, MIXED, TABLE, UNKNOWN_IN_BUCKETS
@@ -44,6 +46,19 @@ def test_its_numbers_are_those_of_the_code():
     assert f"gives ε = {epsilon_of({Release(noise / 10): 100}, 1e-5):.1f}:" in PAGE
     assert f"fewer than {MODE_TO_BE_SAID} clients" in PAGE
     assert f"Below {LOW_SIGNAL} the condition" in " ".join(PAGE.split())
+
+
+@pytest.mark.parametrize("mode", [PrivacyMode.RECORD_LEVEL, PrivacyMode.CLIENT_LEVEL_LOCAL])
+def test_it_promises_no_more_than_a_client_that_keeps_no_count_can_keep(mode):
+    """Whoever gives clients a count of what they answered may promise more, and changes this."""
+    assert ROWS[mode.value][4] == "everybody, also a server that is curious but honest"
+    assert "## What an active server could do" in PAGE
+    assert "**ε bounds nothing against it**" in PAGE
+
+
+def test_the_line_that_a_site_counts_is_one_that_its_supernode_logs():
+    assert "`Receiving: train message`" in PAGE
+    assert '"Receiving: %s message' in inspect.getsource(start_client_internal)
 
 
 def test_its_links_lead_somewhere():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -220,3 +221,76 @@ def test_a_step_that_another_library_made_is_counted_once():
     assert private.taken == 1
     with pytest.raises(DpSgdError, match="draw a batch"):
         private.take()
+
+
+class Passes:
+    """Opacus' model and optimizer as far as ``make_private`` knows them; each batch is a pass."""
+
+    grad_accumulation_allowed, accumulated_iterations = True, 1
+
+    def __init__(self, *_, **parameters):
+        self.__dict__.update(parameters)
+
+    def forbid_grad_accumulation(self):
+        self.grad_accumulation_allowed = False
+
+    def attach_step_hook(self, hook):
+        self.hook = hook
+
+    def signal_skip_step(self):
+        pass
+
+    def manual_seed(self, _):
+        pass
+
+
+@pytest.fixture
+def without_opacus(monkeypatch):
+    """What ``make_private`` makes of a session where torch and opacus are stand-ins; the real ones: make test-torch."""
+    data = SimpleNamespace(DataLoader=Passes)
+    stand_ins = {
+        "torch": SimpleNamespace(Generator=Passes, utils=SimpleNamespace(data=data)),
+        "opacus": SimpleNamespace(GradSampleModule=Passes),
+        "opacus.optimizers": SimpleNamespace(DPOptimizer=Passes),
+        "opacus.validators": SimpleNamespace(ModuleValidator=SimpleNamespace(validate=lambda *_, **__: None)),
+    }
+    for name, module in stand_ins.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    model = SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device="cpu")]))
+    loader = SimpleNamespace(dataset=range(100), collate_fn=list)
+    return lambda private: make_private(model, None, loader, private)
+
+
+def test_opacus_is_told_that_gradients_may_not_add_up_over_batches(without_opacus):
+    model, _, _ = without_opacus(quiet())
+
+    assert not model.grad_accumulation_allowed
+
+
+def test_opacus_may_not_leave_a_step_out_and_add_its_gradients_to_the_next(without_opacus):
+    _, optimizer, _ = without_opacus(quiet())
+    with pytest.raises(DpSgdError, match="adds gradients of several passes up"):
+        optimizer.signal_skip_step()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("accumulated_iterations", 2, "one backward pass, not of 2"),
+        ("noise_multiplier", 0.0, "the policy sets"),
+        ("max_grad_norm", 1e9, "the policy sets"),
+    ],
+)
+def test_a_step_of_opacus_that_is_not_the_policy_s_is_none(without_opacus, name, value, told):
+    private = quiet(noise_multiplier=1.5)
+    _, optimizer, _ = without_opacus(private)
+    batches = private.batches(100)
+    next(batches)
+    optimizer.hook(optimizer)
+    assert private.taken == 1
+
+    next(batches)
+    setattr(optimizer, name, value)
+    with pytest.raises(DpSgdError, match=told):
+        optimizer.hook(optimizer)
+    assert private.taken == 1

@@ -82,10 +82,7 @@ class _Progress:
 
 @dataclass(frozen=True, slots=True)
 class DpSgd:
-    """The steps of one private training on one client's records; it ends after ``steps`` of them.
-
-    What is promised of them is read-only.
-    """
+    """The steps of one private training on one client's records, at most ``steps``; its parameters are read-only."""
 
     clip: float
     """C: the L2 norm to which each record's gradient is clipped."""

@@ -10,6 +10,9 @@ For example::
 
 Opacus clips the gradients of single records and adds the noise. How much, which records a step takes, and how many
 steps there are, is what ``dp_sgd`` says. Opacus' own accountant is not asked: it counts another adjacency.
+
+Each batch is one forward and backward pass and one step. Gradients that add up over passes are refused, and so is
+Opacus' ``BatchMemoryManager``: a record that is in two of them would move the sum by twice what the noise is for.
 """
 
 from __future__ import annotations
@@ -61,13 +64,37 @@ def make_private(
         expected_batch_size=private.batch_size,
         generator=seeded,
     )
-    noised.attach_step_hook(lambda _: private.take())
+    noised.attach_step_hook(lambda made: _count(private, made))
+    noised.signal_skip_step = _refuse_to_skip
     drawn = torch.utils.data.DataLoader(
         loader.dataset,
         batch_sampler=_Batches(private, len(loader.dataset)),
         collate_fn=_also_empty(loader.collate_fn, loader.dataset),
     )
-    return GradSampleModule(model), noised, drawn
+    clipping = GradSampleModule(model)
+    clipping.forbid_grad_accumulation()
+    return clipping, noised, drawn
+
+
+def _count(private: DpSgd, made: Any) -> None:  # noqa: ANN401  # as above
+    """Count the step of a DPOptimizer, before it moves the model; raises DpSgdError where it was not the policy's."""
+    if made.accumulated_iterations != 1:
+        raise DpSgdError(
+            f"a step is made of one backward pass, not of {made.accumulated_iterations}: call optimizer.step() and"
+            " optimizer.zero_grad() for each batch"
+        )
+    used = {"noise_multiplier": made.noise_multiplier, "max_grad_norm": made.max_grad_norm}
+    asked = {"noise_multiplier": SENSITIVITY * private.noise_multiplier, "max_grad_norm": private.clip}
+    if used != asked:
+        raise DpSgdError(f"the policy sets {asked}, and the optimizer has {used}: leave it as make_private made it")
+    private.take()
+
+
+def _refuse_to_skip(do_skip: object = True) -> None:  # noqa: FBT002  # Opacus' own signature
+    raise DpSgdError(
+        f"signal_skip_step({do_skip}) adds gradients of several passes up: make a step of each batch, without"
+        " BatchMemoryManager"
+    )
 
 
 class _Batches:
