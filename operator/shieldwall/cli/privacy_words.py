@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from shieldwall.control.api.spec import FederatedTrainingSpec
 
 _NOTHING: Final = (
-    "None: no noise is added, and no ε bounds what the model tells of a record or a client. spec.privacy hides them; its"
-    " mode is RecordLevel by default with fewer than 100 clients."
+    "None: no noise is added, and no ε bounds what the model tells of a record or a client. spec.privacy hides them;"
+    " its mode is RecordLevel by default with fewer than 100 clients."
 )
 
 

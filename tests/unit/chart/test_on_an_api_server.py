@@ -28,12 +28,13 @@ OPERATOR = "shieldwall-system"
 
 TRAININGS = "/apis/shieldwall.dev/v1alpha1/namespaces/{}/federatedtrainings"
 DIGEST = "@sha256:" + "a" * 64
-RULES = ["InsecureAggregation", "ImageWithoutDigest", "ImageRegistry", "LongCertificates"]
+RULES = ["InsecureAggregation", "NoPrivacy", "ImageWithoutDigest", "ImageRegistry", "LongCertificates"]
 POLICY = {"registries": ["registry.example", "mirror.example:5000/ml"], "namespaceSelector": {"tenant": "true"}}
 GOOD = {
     "app": {"image": "registry.example/digits:1" + DIGEST, "clientApp": "digits.app:c", "model": "digits.app:m"},
     "rounds": {"count": 3},
     "clients": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
+    "privacy": {"epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "records": 100, "batchSize": 10, "steps": 1},
 }
 
 
@@ -109,6 +110,9 @@ def guarded(server, render):
         (changed(app={"image": "registry.example.evil.example/digits" + DIGEST}), "ImageRegistry"),
         (changed(app={"image": "mirror.example:5000/other/digits" + DIGEST}), "ImageRegistry"),
         (changed(identity={"certificateTTL": "25h"}), "LongCertificates"),
+        (changed(privacy={"mode": "RecordLevel"}), None),
+        (GOOD | {"privacy": {"mode": "None"}}, "NoPrivacy"),
+        ({name: section for name, section in GOOD.items() if name != "privacy"}, "NoPrivacy"),
         (changed(aggregation={"rule": "FedAvg", "insecure": True}), "InsecureAggregation"),
         (changed(aggregation={"rule": "FedTrimmedAvg", "byzantine": 0}), "InsecureAggregation"),
         (changed(aggregation={"rule": "ClippedMean", "maxNorm": 1.0}), "InsecureAggregation"),

@@ -48,8 +48,8 @@ def out_of_reach(epsilon: float, mechanism: Mechanism) -> str:
 def loose(mechanism: Mechanism, unit: str) -> str:
     """δ is allowed, and much."""
     return (
-        f"δ = {mechanism.delta:g} is more than a tenth of one in {mechanism.units} {unit}s. A mechanism that gives one of"
-        f" them away has δ = 1/{mechanism.units}. Use a smaller delta."
+        f"δ = {mechanism.delta:g} is more than a tenth of one in {mechanism.units} {unit}s. A mechanism that gives one"
+        f" of them away has δ = 1/{mechanism.units}. Use a smaller delta."
     )
 
 
