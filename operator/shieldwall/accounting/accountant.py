@@ -28,8 +28,6 @@ _LARGEST: Final = 1e4
 """Noise that is larger teaches nothing at all."""
 _SMALLEST: Final = 1e-12
 """Of ε, for its logarithm."""
-_INFINITE: Final = 1e6
-"""In place of an infinite ε, for its logarithm."""
 _MOST: Final = 1_000_000
 """Releases."""
 
@@ -112,7 +110,7 @@ def noise_multiplier_for(
 
     def excess(log_noise: float) -> float:
         spent = epsilon_of({Release(math.exp(log_noise), sampling): releases}, delta)
-        return math.log(min(max(spent, _SMALLEST), _INFINITE) / epsilon)
+        return math.log(max(spent, _SMALLEST) / epsilon)
 
     # From above: with far too little noise the distributions of losses fill the memory.
     high = math.log(plain) + 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting.sensitivity import entry_of, sensitivity_of
 from shieldwall.contract.privacy import PrivacyMode
@@ -10,19 +10,28 @@ from shieldwall.control.api.aggregation_policy import aggregation_policy
 from shieldwall.control.api.calibration import calibrated
 from shieldwall.control.api.mechanism import mechanism_of
 from shieldwall.control.api.privacy import LOW_SIGNAL, Acknowledgement
-from shieldwall.control.api.privacy_sentences import number, over
+from shieldwall.control.api.privacy_sentences import loose, number, over
 
 if TYPE_CHECKING:
     from shieldwall.contract.privacy import PrivacyPolicy
     from shieldwall.control.api.mechanism import Mechanism
     from shieldwall.control.api.spec import FederatedTrainingSpec
 
+_NOTHING: Final = (
+    "None: no noise is added, and no ε bounds what the model tells of a record or a client. spec.privacy hides them;"
+    " its mode is RecordLevel by default with fewer than 100 clients."
+)
+
 
 def privacy_rows(spec: FederatedTrainingSpec) -> list[tuple[str, str]]:
-    """Names and sentences; none where no noise is added."""
+    """Names and sentences."""
     policy, mechanism = calibrated(spec), mechanism_of(spec)
     if policy is None or mechanism is None:
-        return []
+        return [("privacy", _NOTHING)]
+    return [*_promised(spec, policy, mechanism), *_warnings(policy, mechanism)]
+
+
+def _promised(spec: FederatedTrainingSpec, policy: PrivacyPolicy, mechanism: Mechanism) -> list[tuple[str, str]]:
     rows = [("privacy", _promise(policy, mechanism))]
     match policy.mode:
         case PrivacyMode.RECORD_LEVEL:
@@ -33,8 +42,16 @@ def privacy_rows(spec: FederatedTrainingSpec) -> list[tuple[str, str]]:
             return [*rows, *_of_releases(spec, policy)]
 
 
+def _warnings(policy: PrivacyPolicy, mechanism: Mechanism) -> list[tuple[str, str]]:
+    return [("delta", loose(mechanism, _unit(policy)))] if mechanism.delta > mechanism.loose_delta else []
+
+
+def _unit(policy: PrivacyPolicy) -> str:
+    return "record" if policy.mode is PrivacyMode.RECORD_LEVEL else "client"
+
+
 def _promise(policy: PrivacyPolicy, mechanism: Mechanism) -> str:
-    unit = "record" if policy.mode is PrivacyMode.RECORD_LEVEL else "client"
+    unit = _unit(policy)
     account = f"ε = {number(mechanism.epsilon(policy.noise_multiplier))} of {policy.epsilon:g} at δ = {policy.delta:g}"
     drawn = " and if nobody learns who takes part" if policy.population is not None else ""
     return f"{policy.mode.value}: {account} {over(mechanism)}, when one {unit} is replaced by another{drawn}."

@@ -43,6 +43,8 @@ def test_what_hides_nothing_is_told_without_any_distribution(monkeypatch, noise,
     assert epsilon_of({Release(noise, Poisson(rate)): count, Release(5.0, Poisson(rate)): 1}, DELTA) == math.inf
 
 
-def test_noise_is_found_also_from_where_less_of_it_hides_nothing():
-    noise = noise_multiplier_for(999.0, DELTA, 100, Poisson(0.5))
-    assert 990 <= epsilon_of({Release(noise, Poisson(0.5)): 100}, DELTA) <= 999
+@pytest.mark.parametrize(("rate", "count"), [(1.0, 100), (1.0, 3), (0.9, 1000)])
+def test_noise_is_found_also_from_where_less_of_it_hides_nothing(rate, count):
+    noise = noise_multiplier_for(999.0, DELTA, count, Poisson(rate))
+    assert 990 <= epsilon_of({Release(noise, Poisson(rate)): count}, DELTA) <= 999
+    assert epsilon_of({Release(noise / 2, Poisson(rate)): count}, DELTA) == math.inf

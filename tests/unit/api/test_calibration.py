@@ -119,6 +119,18 @@ def test_a_target_that_no_noise_of_use_reaches_is_refused(problems):
     assert found["spec.privacy.epsilon"].startswith("No noise of any use gives ε = 0.001")
 
 
+def test_a_delta_that_no_noise_of_use_meets_is_named(problems):
+    small = {"epsilon": 0.01, "delta": 1e-300}
+    assert problems(privacy=CENTRAL | small) == {
+        "spec.privacy.delta": "No noise of any use gives ε = 0.01 at δ = 1e-300 over 100 rounds."
+        " A larger delta does it: up to 0.01 it is a tenth of one in 10 at most."
+    }
+    assert problems(privacy=CENTRAL | small | {"delta": 0.01}) == {}
+    assert set(problems(privacy=CENTRAL | small | {"epsilon": 0.001}, rounds={"count": 100_000})) == {
+        "spec.privacy.epsilon"
+    }
+
+
 def test_what_rules_find_is_told_with_the_numbers_and_what_is_missing_alone(problems):
     found = problems(privacy=CENTRAL | {"noiseMultiplier": 1.1, "adaptiveClipping": {"countNoise": 0.5}})
     assert set(found) == {"spec.privacy.noiseMultiplier", "spec.privacy.adaptiveClipping.countNoise"}

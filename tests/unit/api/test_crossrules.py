@@ -16,7 +16,7 @@ from shieldwall.control.api.training import RESERVED_WORDS
 
 LOCAL = {"mode": "ClientLevelLocal", "epsilon": 8.0, "delta": 0.001, "clip": 1.0}
 CENTRAL = LOCAL | {"mode": "ClientLevelCentral"}
-RECORDS = {"epsilon": 1.0, "delta": 0.0001, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
+RECORDS = {"epsilon": 1.0, "delta": 0.00001, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
 WRAPPED = {"image": "x", "clientApp": "a:b", "serverApp": "a:s"}
 ADAPTIVE = {"countNoise": 1.0}
 
@@ -239,7 +239,9 @@ def test_under_central_noise_no_update_is_refused_by_comparison(document, policy
         ({"privacy": LOCAL | {"delta": None}}, "privacy.delta", "such as 0.00001"),
         ({"privacy": LOCAL | {"clip": None}}, "privacy.clip", "such as 1.0"),
         ({"privacy": LOCAL | {"delta": 0.1}}, "privacy.delta", "one client in 10 away has delta = 1/10"),
-        ({"privacy": RECORDS | {"delta": 0.0072}}, "privacy.delta", "one record in 140 away has delta = 1/140"),
+        ({"privacy": RECORDS | {"delta": 0.00072}}, "privacy.delta", "one record in 1400 away has delta = 1/1400"),
+        ({"privacy": RECORDS | {"delta": 0.9, "records": 1, "batchSize": 1}}, "privacy.delta", "one record in 10 away"),
+        ({"privacy": RECORDS | {"clip": 1e-44}}, "privacy.clip", "1e-06"),
         ({"privacy": RECORDS | {"steps": None}}, "privacy", "Give records"),
         (
             {"privacy": RECORDS | {"steps": 33_334}},

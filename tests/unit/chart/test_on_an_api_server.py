@@ -28,7 +28,9 @@ OPERATOR = "shieldwall-system"
 
 TRAININGS = "/apis/shieldwall.dev/v1alpha1/namespaces/{}/federatedtrainings"
 DIGEST = "@sha256:" + "a" * 64
-RULES = ["InsecureAggregation", "NoPrivacyBudget", "ImageWithoutDigest", "ImageRegistry", "LongCertificates"]
+RULES = [
+    "InsecureAggregation", "NoPrivacy", "NoPrivacyBudget", "ImageWithoutDigest", "ImageRegistry", "LongCertificates",
+]  # fmt: skip
 POLICY = {"registries": ["registry.example", "mirror.example:5000/ml"], "namespaceSelector": {"tenant": "true"}}
 PRIVATE = {"epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "records": 140, "batchSize": 32, "steps": 5}
 GOOD = {
@@ -112,7 +114,9 @@ def guarded(server, render):
         (changed(app={"image": "mirror.example:5000/other/digits" + DIGEST}), "ImageRegistry"),
         (changed(identity={"certificateTTL": "25h"}), "LongCertificates"),
         (GOOD | {"privacy": PRIVATE}, "NoPrivacyBudget"),
-        (GOOD | {"privacy": {"mode": "None"}}, "NoPrivacyBudget"),
+        (changed(privacy={"mode": "RecordLevel"}), None),
+        (GOOD | {"privacy": {"mode": "None"}}, "NoPrivacy"),
+        ({name: section for name, section in GOOD.items() if name != "privacy"}, "NoPrivacy"),
         (changed(aggregation={"rule": "FedAvg", "insecure": True}), "InsecureAggregation"),
         (changed(aggregation={"rule": "FedTrimmedAvg", "byzantine": 0}), "InsecureAggregation"),
         (changed(aggregation={"rule": "ClippedMean", "maxNorm": 1.0}), "InsecureAggregation"),

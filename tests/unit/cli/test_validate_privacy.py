@@ -96,6 +96,29 @@ def test_secrecy_that_is_counted_on_is_said(explained):
     assert "is replaced by another and if nobody learns who takes part." in text
 
 
+@pytest.mark.parametrize(
+    ("privacy", "warned"),
+    [
+        (RECORDS, False),
+        (RECORDS | {"delta": 0.000142}, False),  # of one in 700 a tenth is 0.000143
+        (RECORDS | {"delta": 0.001}, True),
+        (CENTRAL | {"delta": 0.02}, False),
+        (CENTRAL | {"delta": 0.09}, True),
+    ],
+)
+def test_a_delta_that_is_much_is_a_warning(explained, privacy, warned):
+    code, text = explained(privacy)
+    assert code == 0
+    assert (" is more than a tenth of one in " in text) is warned
+
+
+def test_no_privacy_is_said_too(document, write, explained):
+    said = "privacy None: no noise is added, and no ε bounds what the model tells"
+    assert said in explained({"mode": "None"})[1]
+    del document["spec"]["privacy"]
+    assert said in " ".join(RUNNER.invoke(app, ["validate", str(write(document))]).stdout.split())
+
+
 def test_the_same_is_there_for_programs(document, write):
     document["spec"]["privacy"] = CENTRAL
     told = json.loads(RUNNER.invoke(app, ["validate", str(write(document)), "-o", "json"]).stdout)

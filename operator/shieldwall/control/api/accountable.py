@@ -36,7 +36,8 @@ ACCOUNTABLE: Final = (
         f"{MODE} != 'RecordLevel' || !has(self.privacy) || !has(self.privacy.delta)"
         f" || self.privacy.delta >= {LEAST_DELTA:.10f}",
         _known,
-        f"With batches no epsilon is told below delta = {LEAST_DELTA:g}, whatever the noise: rounding would be a part of it. Use a larger delta.",
+        f"With batches no epsilon is told below delta = {LEAST_DELTA:g}, whatever the noise: rounding would be a"
+        " part of it. Use a larger delta.",
         frozenset({"privacy"}),
     ),
 )

@@ -5,6 +5,8 @@ Closed forms take no time; where records or clients are sampled it takes a secon
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting import FixedSize, rounded_up, true_epsilon
@@ -15,7 +17,13 @@ from shieldwall.control.api.accountable import ACCOUNTABLE
 from shieldwall.control.api.aggregation_policy import aggregation_policy
 from shieldwall.control.api.mechanism import mechanism_of, population_of
 from shieldwall.control.api.privacy import PrivacyMode as Mode
-from shieldwall.control.api.privacy_sentences import false_epsilon, overspent, too_loud, unreachable
+from shieldwall.control.api.privacy_sentences import (
+    false_epsilon,
+    out_of_reach,
+    overspent,
+    too_loud,
+    unreachable,
+)
 from shieldwall.control.api.problems import InvalidTrainingError, Problem
 from shieldwall.control.api.terms import TERMS
 
@@ -72,7 +80,7 @@ def _problems(spec: FederatedTrainingSpec, privacy: Privacy, mechanism: Mechanis
     try:
         noise = _noise(privacy, mechanism)
     except ValueError:
-        yield Problem("spec.privacy.epsilon", unreachable(privacy.epsilon or 0.0, mechanism))
+        yield _unreached(privacy.epsilon or 0.0, mechanism)
         return
     spent = mechanism.epsilon(noise)
     wanted = privacy.epsilon if privacy.epsilon is not None else MOST_EPSILON
@@ -83,6 +91,15 @@ def _problems(spec: FederatedTrainingSpec, privacy: Privacy, mechanism: Mechanis
     adaptive = privacy.adaptive_clipping
     if adaptive is not None and privacy.noise_multiplier is None and noise >= adaptive.count_noise:
         yield Problem("spec.privacy.adaptiveClipping.countNoise", too_loud(noise, adaptive.count_noise, mechanism))
+
+
+def _unreached(epsilon: float, mechanism: Mechanism) -> Problem:
+    """Whether it is δ that cannot be met, or ε."""
+    if mechanism.delta < mechanism.loose_delta:
+        with suppress(ValueError):
+            replace(mechanism, delta=mechanism.loose_delta).noise(epsilon)
+            return Problem("spec.privacy.delta", out_of_reach(epsilon, mechanism))
+    return Problem("spec.privacy.epsilon", unreachable(epsilon, mechanism))
 
 
 def _noise(privacy: Privacy, mechanism: Mechanism) -> float:

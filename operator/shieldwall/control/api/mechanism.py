@@ -12,6 +12,7 @@ from shieldwall.control.api.privacy import PrivacyMode
 if TYPE_CHECKING:
     from shieldwall.control.api.spec import FederatedTrainingSpec
 
+_LOOSE: Final = 10
 _SPARE: Final = 10
 """Local modes spend when clients are asked: of so many rounds one more may be repeated."""
 
@@ -27,6 +28,13 @@ class Mechanism:
     steps: int
     """Releases of one attempt."""
     sampling: Poisson | FixedSize | None
+    units: int = 1
+    """How many there are of what is hidden, clients or records, as far as that is known: of records the fewest."""
+
+    @property
+    def loose_delta(self) -> float:
+        """A tenth of one in so many, which gives one away entirely: δ should be below."""
+        return 1 / (_LOOSE * self.units)
 
     @property
     def attempts(self) -> int:
@@ -54,21 +62,22 @@ class Mechanism:
 
 def mechanism_of(spec: FederatedTrainingSpec) -> Mechanism | None:
     """None where no noise is added, or where what is needed is not said."""
-    privacy, count = spec.privacy, spec.rounds.count
+    privacy, count, clients = spec.privacy, spec.rounds.count, len(spec.clients)
     if privacy is None or privacy.delta is None:
         return None
     match spec.privacy_mode:
         case PrivacyMode.NONE:
             return None
         case PrivacyMode.CLIENT_LEVEL_CENTRAL:
-            return Mechanism(privacy.delta, count, spare=False, steps=1, sampling=_drawn(spec))
+            return Mechanism(privacy.delta, count, spare=False, steps=1, sampling=_drawn(spec), units=clients)
         case PrivacyMode.CLIENT_LEVEL_LOCAL:
-            return Mechanism(privacy.delta, count, spare=True, steps=1, sampling=None)
+            return Mechanism(privacy.delta, count, spare=True, steps=1, sampling=None, units=clients)
         case PrivacyMode.RECORD_LEVEL:
             if privacy.records is None or privacy.batch_size is None or privacy.steps is None:
                 return None
             batches = Poisson(min(privacy.batch_size / privacy.records, 1.0))
-            return Mechanism(privacy.delta, count, spare=True, steps=privacy.steps, sampling=batches)
+            records = clients * privacy.records
+            return Mechanism(privacy.delta, count, spare=True, steps=privacy.steps, sampling=batches, units=records)
 
 
 def population_of(spec: FederatedTrainingSpec) -> int | None:

@@ -60,8 +60,8 @@ class Privacy(ApiModel):
     that would pass it is refused."""
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     """The probability with which epsilon may be exceeded: below 1 / number of clients, and under RecordLevel below
-    1 / records."""
-    clip: Annotated[float, Field(gt=0, le=1e6)] | None = None
+    1 / (records * number of clients). A tenth of it is much; RecordLevel knows of none below 1e-10."""
+    clip: Annotated[float, Field(ge=1e-6, le=1e6)] | None = None
     """C: the L2 norm to which each update is clipped, and under RecordLevel the gradient of each record."""
     noise_multiplier: Annotated[float, Field(ge=0.01, le=10_000)] | None = None
     """The noise's standard deviation over the sensitivity of what it is added to, when one client or record is

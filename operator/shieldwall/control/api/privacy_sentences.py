@@ -18,7 +18,7 @@ _THOUSAND: Final = 1000.0
 
 
 def number(value: float) -> str:
-    """To three digits, as people write it; only an ε can be infinite, which the accountant says of what hides nothing."""
+    """To three digits, as people write it; an infinite ε is how accountants say that nothing is hidden."""
     if math.isinf(value):
         return f"more than {MOST_EPSILON:,.0f}"
     return f"{value:,.0f}" if value >= _THOUSAND else f"{value:.3g}"
@@ -34,10 +34,27 @@ def over(mechanism: Mechanism) -> str:
 
 def unreachable(epsilon: float, mechanism: Mechanism) -> str:
     """No noise gives the target."""
+    return f"{_no_noise(epsilon, mechanism)} Use a larger epsilon, or fewer rounds."
+
+
+def out_of_reach(epsilon: float, mechanism: Mechanism) -> str:
+    """No noise gives the target with this δ."""
     return (
-        f"No noise of any use gives ε = {epsilon:g} at δ = {mechanism.delta:g} {over(mechanism)}."
-        " Use a larger epsilon, or fewer rounds."
+        f"{_no_noise(epsilon, mechanism)} A larger delta does it: up to {mechanism.loose_delta:.3g} it is a tenth of"
+        f" one in {mechanism.units} at most."
     )
+
+
+def loose(mechanism: Mechanism, unit: str) -> str:
+    """δ is allowed, and much."""
+    return (
+        f"δ = {mechanism.delta:g} is more than a tenth of one in {mechanism.units} {unit}s. A mechanism that gives one"
+        f" of them away has δ = 1/{mechanism.units}. Use a smaller delta."
+    )
+
+
+def _no_noise(epsilon: float, mechanism: Mechanism) -> str:
+    return f"No noise of any use gives ε = {epsilon:g} at δ = {mechanism.delta:g} {over(mechanism)}."
 
 
 def overspent(wanted: float, noise: float, spent: float, mechanism: Mechanism, clients: int) -> str:

@@ -127,8 +127,10 @@ def _count_within_cohort(spec: Spec, privacy: Privacy) -> bool:
     return adaptive is None or adaptive.count_noise * COHORT <= spec.asked
 
 
-def _tells_one_record(_: Spec, privacy: Privacy) -> bool:
-    return privacy.delta is None or privacy.records is None or privacy.delta * privacy.records < 1
+def _tells_one_record(spec: Spec, privacy: Privacy) -> bool:
+    if privacy.delta is None or privacy.records is None:
+        return True
+    return privacy.delta * privacy.records * len(spec.clients) < 1
 
 
 def _batch_fits(_: Spec, privacy: Privacy) -> bool:
@@ -179,9 +181,11 @@ PRIVACY: Final = (
     _about(
         "delta",
         "!has(self.privacy.delta) || !has(self.privacy.records)"
-        " || self.privacy.delta * double(self.privacy.records) < 1.0",
+        f" || self.privacy.delta * double(self.privacy.records) * double({CLIENTS}) < 1.0",
         _tells_one_record,
-        "A mechanism that gives one record in {records} away has delta = 1/{records}. Use a delta far below it.",
+        "A mechanism that gives one record in {all_records} away has delta = 1/{all_records}. Use a delta far below"
+        " it.",
+        "clients.count",
     ),
     _about(
         "",

@@ -204,6 +204,7 @@ TERMS: Final = {
     "external": Term("%s", "self.clients.filter(c, has(c.external) && c.external)[0].name", _external),
     "mode": Term("%s", MODE, lambda spec: spec.privacy_mode.value),
     "records": Term("%d", "self.privacy.records", _records),
+    "all_records": Term("%d", f"self.privacy.records * {CLIENTS}", lambda spec: _records(spec) * len(spec.clients)),
     "steps": Term("%d", "self.privacy.steps", _steps),
     "most_steps": Term("%d", f"({MOST_STEPS} / self.rounds.count)", lambda spec: MOST_STEPS // spec.rounds.count),
     "count": Term("%d", "self.rounds.count", lambda spec: spec.rounds.count),
