@@ -1,7 +1,7 @@
 """How the operator fares with many trainings, on a real API server with controllers and fake nodes, on loopback.
 
 Beside it, in the same run and on a cluster of its own, a bare loop applies the very same objects, 16 in flight: the
-ratio of the two times is what looking first, keys, certificates, plans and statuses cost. Needs ``make tools``.
+ratio of the two times is what keys, certificates, plans and statuses cost. Needs ``make tools``.
 
     python benchmarks/operator_scale.py [--stages 100,200,300] [--clients 10] [--json FILE]
 """

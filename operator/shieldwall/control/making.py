@@ -82,7 +82,7 @@ class Maker:
         self._planner.forget(key)
         self._brake.forget(key)
         self._applier.forget(key)
-        self._vault.repairs(key)
+        self._vault.forget(key)
         self._published.forget(key)
 
     async def make(

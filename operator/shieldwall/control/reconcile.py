@@ -13,7 +13,7 @@ from shieldwall.control.api.problems import InvalidTrainingError
 from shieldwall.control.cases import Case, kept_case
 from shieldwall.control.cluster.errors import ApiError, HeldError, LeavingObjectError, OtherOperatorError
 from shieldwall.control.cluster.holds import Holds
-from shieldwall.control.cluster.observe import WORKLOADS, runs
+from shieldwall.control.cluster.observe import runs
 from shieldwall.control.report import FOREIGN, Outcome, Reporter, Verdict
 from shieldwall.control.status.sight import INVALID_SPEC, Trouble
 from shieldwall.control.status.stalled import refusal
@@ -86,6 +86,9 @@ class Reconciler:
             case = Case(key, body, await _checked(body))
         except InvalidTrainingError as error:
             return await self._keep(key, body, error)
+        known = self._accepted.get(key)
+        if known is not None and known.uid != case.training.uid:
+            self._maker.forget(key)  # of its objects nothing was deleted by anybody: it is another training
         short = await self._clerk.claim(case.training) if not case.training.paused else None
         return await self._withhold(case, short) if short is not None else await self._act(case, self._plan(case))
 
@@ -126,7 +129,7 @@ class Reconciler:
     async def _work(self, case: Case, known: Planned, now: datetime) -> Verdict:
         """Make what is missing, and tell how it went."""
         key, training, tell = case.key, case.training, self._reporter.tell
-        there = any(kind in WORKLOADS for kind, _ in self._store.owned(key))
+        there = runs(training, self._store.owned(key))
         holds = Holds()
         try:
             known, changed = await self._maker.make(case, known, now, holds, runs=there)

@@ -123,6 +123,9 @@ class Cluster:
             expected = body["metadata"].get("resourceVersion")
             if standing is not None and expected not in {None, standing["metadata"]["resourceVersion"]}:
                 return failure(409, "Conflict")
+            uid = body["metadata"].get("uid")
+            if uid is not None and (standing is None or standing["metadata"]["uid"] != uid):
+                return failure(409, "Conflict")
             whole = {**standing, "status": body["status"]} if request.path.endswith("/status") else body
             kept = {"immutable": True} if standing is not None and standing.get("immutable") else {}
             return web.json_response(self._stored({**whole, **kept}, standing))

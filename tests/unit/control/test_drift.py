@@ -108,3 +108,10 @@ def test_the_first_path_that_is_named(desired, live, path):
 ])  # fmt: skip
 def test_empty_and_absent_are_the_same(desired, live):
     assert list(drift(desired, live)) == []
+
+
+@pytest.mark.parametrize("field", ["allowPrivilegeEscalation", "automountServiceAccountToken", "enableServiceLinks"])
+def test_a_false_that_means_true_when_it_is_absent_is_missed(field):
+    wanted = {"spec": {"containers": [{"name": "c", field: False}]}}
+    assert list(drift(wanted, {"spec": {"containers": [{"name": "c"}]}})) == [f"spec.containers[c].{field}"]
+    assert list(drift({"hostNetwork": False}, {})) == []

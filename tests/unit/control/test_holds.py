@@ -10,7 +10,9 @@ import pytest
 from shieldwall.contract.identity import Federation
 from shieldwall.control.api.parse import parse_training
 from shieldwall.control.cluster.entries import TLS, secret
-from shieldwall.control.cluster.errors import ForeignAuthorityError, ForeignObjectError, OtherOperatorError
+from shieldwall.control.cluster.errors import ApiError, ForeignAuthorityError, ForeignObjectError, OtherOperatorError
+from shieldwall.control.cluster.kinds import CONFIG_MAP, NETWORK_POLICY
+from shieldwall.control.cluster.kinds import DEPLOYMENT as DEPLOYMENT_KIND
 from shieldwall.control.config import OperatorConfig
 from shieldwall.control.issuing.contents import authority_files, root_files
 from shieldwall.control.issuing.facts import authority_of
@@ -18,7 +20,7 @@ from shieldwall.control.issuing.randomness import Randomness
 from shieldwall.control.reconcile import Outcome
 from shieldwall.control.wiring import wire
 
-from .conftest import NOW, SECRETS, TRAINING_LABEL, TRAININGS, failure, training_body
+from .conftest import NOW, SECRETS, TRAINING_LABEL, TRAININGS, body_of, failure, training_body
 
 KEY = ("fed", "digits")
 ROOT = "/api/v1/namespaces/ops/secrets/shieldwall-root-ca"
@@ -249,3 +251,41 @@ async def test_a_training_of_another_operator_is_left_to_it_and_told_once(cluste
         assert not [line for line in cluster.requests if not line.startswith("GET ")], "no war about the status"
         with pytest.raises(OtherOperatorError):
             await parts.reconciler._maker._vault.issuer(training())
+
+
+async def test_workloads_of_strangers_are_no_reason_to_make_pods_without_their_wall(cluster):
+    cluster.put(training_body())
+    wall = body_of(NETWORK_POLICY, "digits", 9, training=None)
+    cluster.put(wall)
+    cluster.put(body_of(DEPLOYMENT_KIND, "anything", 9, uid="theirs"))
+    async with replica(cluster) as parts:
+        verdict, wrote = await one_pass(cluster, parts)
+    assert verdict.outcome is Outcome.STALLED
+    assert not [line for line in wrote if "/apps/" in line]
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["another", "none"])
+async def test_what_took_the_place_of_an_object_since_it_was_seen_is_not_written_over(cluster, there):
+    cluster.put(training_body())
+    async with replica(cluster) as parts:
+        await one_pass(cluster, parts)
+        del cluster.objects[POLICY]
+        theirs = body_of(CONFIG_MAP, "digits-policy", 99, training=None, uid="theirs", data={"their": "own"})
+        if there:
+            cluster.put(theirs)
+        cluster.put(training_body(clients=2, version="600"))
+        parts.store.put_training(cluster.objects[f"{TRAININGS}/digits"])
+        with pytest.raises(ApiError, match="409"):
+            await parts.reconciler.reconcile(KEY)
+    assert cluster.objects.get(POLICY) == (theirs if there else None)
+
+
+async def test_a_training_that_is_made_anew_under_its_name_is_not_told_that_its_objects_were_deleted(cluster):
+    cluster.put(training_body())
+    async with replica(cluster) as parts:
+        await one_pass(cluster, parts)
+        for path in [path for path in cluster.objects if "/namespaces/fed/" in path]:
+            del cluster.objects[path]
+        cluster.put(training_body(uid="uid-2", version="900"))
+        await one_pass(cluster, parts)
+    assert not [body for path, body in cluster.objects.items() if "/events/" in path and "deleted" in body["note"]]

@@ -132,6 +132,22 @@ async def test_a_wall_that_cannot_be_set_right_stalls_the_training_until_it_is(c
         assert condition(cluster, "Stalled")["status"] == "False"
 
 
+async def test_what_could_not_be_written_is_forgotten_when_it_is_no_longer_asked_for(cluster):
+    cluster.put(training_body())
+    async with replica(cluster) as parts:
+        await passes(parts, 2)
+        before = cluster.objects[POLICY]
+        cluster.put(training_body(clients=2, version="700"))
+        cluster.faults[f"PATCH {POLICY}"] = [failure(403, "Forbidden")]
+        with pytest.raises(ApiError):
+            await passes(parts)
+        assert condition(cluster, "Stalled")["reason"] == "ObjectNotRepaired"
+        cluster.put(training_body(version="800"))
+        await passes(parts, 2)
+        assert cluster.objects[POLICY]["data"] == before["data"]
+        assert condition(cluster, "Stalled")["status"] == "False"
+
+
 async def test_what_is_refused_before_there_are_pods_is_tried_again_and_stalls_nothing(cluster):
     cluster.put(training_body())
     cluster.faults[f"PATCH {WALL}"] = [failure(403, "Forbidden")]

@@ -72,6 +72,7 @@ class Applier:
         made = self._made.get(key, {})
         for itself in made.keys() - wanted:
             del made[itself]
+        self._taken.get(key, set()).intersection_update(wanted)
         self._unmended.keep(key, wanted)
 
     async def ensure(self, training: Training, wanted: Wanted) -> Repair | None:
@@ -118,8 +119,7 @@ class Applier:
         wrong = _wrong(wanted.body(), live) if self._checked.get(live) != digest else []
         if not wrong:
             made[itself] = digest
-            if self._checked.get(live) != digest:
-                self._unmended.done(key, live)
+            self._unmended.done(key, live)
             self._checked[live] = digest
             self._brake.calm(key, live)
             return None
@@ -172,7 +172,7 @@ class Applier:
             if await self._created(kind, desired, digest) is not None:
                 raise ApiError(409, "Conflict", f"somebody made {kind.kind} {live.name} anew")
             return
-        answer = await self._api.apply(kind, desired, MANAGER)
+        answer = await self._api.apply(kind, _only(live, desired), MANAGER)
         if _wrong(desired, live_of(kind, answer)):
             # What others have added is theirs for server-side apply; in a training's objects nothing is.
             answer = await self._api.replace(kind, _taken_over(desired, answer), MANAGER)
@@ -190,6 +190,11 @@ class Applier:
             _LOG.warning("%s %s/%s stays different: %s", kind.kind, live.namespace, live.name, ", ".join(left[:5]))
         self._checked[live] = digest
         self._unmended.done((live.namespace, live.training or ""), live, left)
+
+
+def _only(live: Live, desired: Json) -> Json:
+    """The same, for a server-side apply that is refused (409) where that very object is not there any more."""
+    return {**desired, "metadata": {**desired["metadata"], "uid": live.uid}}
 
 
 def _only_new(desired: Json) -> Json:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_MEANT: Final = frozenset({"allowPrivilegeEscalation", "automountServiceAccountToken", "enableServiceLinks"})
+"""Fields of ours that are true where they are absent."""
 
 
 def drift(desired: Any, live: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401  # JSON
     """The paths of fields in which ``live`` is not as ``desired``; fields that we do not set are not looked at.
 
-    An empty value and none are the same: the API server drops most empty ones. Lists of named things are compared by
+    An empty value and none are the same, for the API server drops most empty ones, but for a false that it keeps: what
+    is absent then means true. Lists of named things are compared by
     name, all others by place, and both must have the same length.
     """
     if isinstance(desired, dict):
@@ -23,7 +27,7 @@ def drift(desired: Any, live: Any, path: str = "") -> Iterator[str]:  # noqa: AN
             yield from drift(value, live.get(key), f"{path}.{key}" if path else key)
     elif isinstance(desired, list):
         yield from _lists(desired, live if isinstance(live, list) else [], path)
-    elif desired != live and (desired or live):
+    elif desired != live and (desired or live or path.rpartition(".")[2] in _MEANT):
         yield path
 
 

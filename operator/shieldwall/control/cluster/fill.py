@@ -125,7 +125,9 @@ class Filler:
         """Make what is not there. What is there and good is kept, whatever the store believed."""
         vault = self._vault
         # What nobody has seen is most likely not there; a create never writes over what is.
-        if not vault.seen(training, name) and await vault.created(vault.body(training, name, files(), secret_type)):
+        if not vault.seen(training, name) and await vault.created(
+            training, vault.body(training, name, files(), secret_type)
+        ):
             return True
         current = await vault.look(training, name)
         if current is None:
@@ -147,7 +149,7 @@ class Filler:
         files = certificate_files(issuer, request, now, self._random)
         annotations = {RENEWED_FOR: order.request} if order.request else {}
         body = vault.body(training, order.secret, files, TLS, annotations)
-        if vault.seen(training, order.secret) or not await vault.created(body):
+        if vault.seen(training, order.secret) or not await vault.created(training, body):
             current = vault.owned(training, order.secret)
             current = current or await vault.look(training, order.secret)
             if current is None:

@@ -32,9 +32,14 @@ class Vault:
         self._api = api
         self._store = store
         self._root = root
-        self._refused: set[tuple[str, str]] = set()
-        """Namespaces and names of Secrets that were there though nobody had seen them."""
+        self._taken: dict[Key, set[str]] = {}
+        """By training: names of Secrets that were there though nobody had seen them."""
         self._repairs: dict[Key, list[Repair]] = {}
+
+    def forget(self, key: Key) -> None:
+        """A training has gone."""
+        self._taken.pop(key, None)
+        self._repairs.pop(key, None)
 
     def owned(self, training: Training, name: str) -> Live | None:
         """A training's Secret as the store has it."""
@@ -42,7 +47,9 @@ class Vault:
 
     def seen(self, training: Training, name: str) -> bool:
         """Whether there is such a Secret, for all that is known."""
-        return self.owned(training, name) is not None or (training.namespace, name) in self._refused
+        return self.owned(training, name) is not None or name in self._taken.get(
+            (training.namespace, training.name), ()
+        )
 
     async def look(self, training: Training, name: str) -> Live | None:
         """A Secret as it is now; None when there is none. Raises HeldError for one that is not ours, or ApiError."""
@@ -65,14 +72,14 @@ class Vault:
         """Make a Secret; a conflict is an ApiError."""
         self._take(await self._api.create(SECRET, body, MANAGER))
 
-    async def created(self, body: Json) -> bool:
+    async def created(self, training: Training, body: Json) -> bool:
         """Make a Secret; False when there is one of that name already, which is remembered: the next time, look."""
         try:
             await self.create(body)
         except ApiError as error:
             if not error.conflict:
                 raise
-            self._refused.add((body["metadata"]["namespace"], body["metadata"]["name"]))
+            self._taken.setdefault((training.namespace, training.name), set()).add(body["metadata"]["name"])
             return False
         return True
 
