@@ -195,6 +195,7 @@ async def replica(space: Space, clock: Callable[[], datetime] | None = None, **m
     options = {"clock": clock} if clock is not None else {}
     async with wire(config, await connect(kubeconfig), "replica-of-a-test", **options) as parts:
         yield parts
+    await asyncio.sleep(0.1)  # connections that were closed leave the loop before it ends with the test
 
 
 async def passes(parts: Wiring, space: Space, name: str = "digits", most: int = 8) -> int:
