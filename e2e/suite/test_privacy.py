@@ -86,6 +86,11 @@ def accounted(spends, delta):
     return high
 
 
+def suspend(kubectl, training):
+    """Make room: a small node has none for two trainings."""
+    kubectl("patch", f"ft/{training}", "--type=merge", "-p", '{"spec": {"suspend": true}}')
+
+
 def ended(kubectl, training):
     return eventually(
         lambda: (s := kubectl.status(training)).get("phase") in {"Completed", "Failed"} and s, 240, pause=0.3
@@ -126,8 +131,7 @@ def test_spent_by_record_is_what_the_volume_says_and_stays_within_the_target(ref
 
 def test_what_was_not_used_is_returned_and_the_next_training_begins(refused, kubectl):
     kubectl("wait", "--for=jsonpath={.status.trainings[0].state}=Settled", "pb/patients", "--timeout=60s")
-    # A small node has no room for both.
-    kubectl("patch", "ft/first", "--type=merge", "-p", '{"spec": {"suspend": true}}')
+    suspend(kubectl, "first")
     eventually(lambda: kubectl.status("second").get("round", 0) >= 2, 180)
     header, row = kubectl("get", "pb").splitlines()
     assert header.split() == ["NAME", "EPSILON", "SPENT", "RESERVED", "LEFT", "READY", "AGE"]
@@ -148,6 +152,7 @@ def test_no_kill_of_the_aggregator_makes_a_release_uncounted(refused, kubectl):
     assert status["privacy"]["epsilonSpent"] <= SECOND
     books = kubectl.get("pb", "patients")["status"]
     assert sum(float(books[part]["epsilon"]) for part in ("spent", "reserved")) <= BUDGET
+    suspend(kubectl, "second")
 
 
 def test_a_budget_refuses_to_be_forgotten_without_a_reason(refused, kubectl):
