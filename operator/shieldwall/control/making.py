@@ -9,7 +9,6 @@ from shieldwall.control.cluster.events import Subject
 from shieldwall.control.cluster.kinds import SECRET
 from shieldwall.control.cluster.nudge import nudge
 from shieldwall.control.cluster.observe import WORKLOADS
-from shieldwall.control.cluster.observe import runs as runs_of
 from shieldwall.control.notices import authority_replaced, issued, repaired
 from shieldwall.control.plan.certificates import entries_of
 from shieldwall.control.plan.names import Names
@@ -131,7 +130,7 @@ class Maker:
                 continue
             if wanted.kind.kind in WORKLOADS and not begun:
                 with holds.one():
-                    await self._clerk.begin(training, runs=runs_of(training, self._store.owned(case.key)))
+                    await self._clerk.begin(training, runs=runs)
                     begun = True
                 if not begun:
                     break  # workloads are the last

@@ -44,7 +44,7 @@ class Filler:
     """Writes the Secrets that a plan orders.
 
     Args:
-        issued: hears of each leaf: the training, the order, and until when it is valid.
+        issued: hears of each leaf: the training and the order.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # what it works with
