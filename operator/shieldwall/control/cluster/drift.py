@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _MEANT: Final = frozenset({"allowPrivilegeEscalation", "automountServiceAccountToken", "enableServiceLinks"})
 """Fields of ours that are true where they are absent."""
@@ -29,6 +30,37 @@ def drift(desired: Any, live: Any, path: str = "") -> Iterator[str]:  # noqa: AN
         yield from _lists(desired, live if isinstance(live, list) else [], path)
     elif desired != live and (desired or live or path.rpartition(".")[2] in _MEANT):
         yield path
+
+
+def unasked(desired: Any, fields: Mapping[str, Any], path: str = "") -> Iterator[str]:  # noqa: ANN401  # JSON
+    """The paths of what is in a field set (``fieldsV1``) and not in ``desired``.
+
+    Source: sigs.k8s.io/structured-merge-diff, ``fieldpath/serialize``: ``f:`` and a field, ``k:`` and the keys of an
+    item in a list, ``v:`` and a value in a set, ``.`` for the whole itself.
+    """
+    for step, inner in fields.items():
+        sort, _, name = step.partition(":")
+        found, place = desired, path
+        if sort == "f":
+            found, place = _field(desired, name), f"{path}.{name}" if path else name
+        elif sort == "k":
+            found, place = _item(desired, json.loads(name)), f"{path}[{name}]"
+        elif sort == "v":
+            found = None if json.loads(name) not in desired else desired
+        if found is None:
+            yield place
+        elif sort in {"f", "k"}:
+            yield from unasked(found, inner, place)
+
+
+def _field(desired: Any, name: str) -> Any:  # noqa: ANN401  # JSON
+    return desired.get(name) if isinstance(desired, dict) else None
+
+
+def _item(desired: Any, keys: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
+    """The item with these keys, of which what is a default may be left out."""
+    items = desired if isinstance(desired, list) else []
+    return next((item for item in items if all(item.get(key, value) == value for key, value in keys.items())), None)
 
 
 def _lists(desired: list[Any], live: list[Any], path: str) -> Iterator[str]:
