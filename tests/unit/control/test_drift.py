@@ -144,7 +144,7 @@ OURS = {
 
 
 def test_what_was_asked_for_is_no_more_than_was_asked_for():
-    assert list(unasked(WANTED, OURS)) == []
+    assert list(unasked(WANTED, WANTED, OURS)) == []
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,22 @@ def test_what_was_asked_for_is_no_more_than_was_asked_for():
     ],
 )  # fmt: skip
 def test_what_nobody_asked_for_is_named(fields, path):
-    assert list(unasked(WANTED, fields)) == [path]
+    assert list(unasked(WANTED, {}, fields)) == [path]
+
+
+WALL = {"spec": {"podSelector": {"matchLabels": {"a": "b"}}, "ingress": [{"from": [{"podSelector": {}}]}]}}
+WHOLES = {"f:spec": {"f:podSelector": {}, "f:ingress": {}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "paths"),
+    [
+        ({}, []),
+        ({"podSelector": {"matchLabels": {"a": "b"}, "matchExpressions": []}}, []),
+        ({"podSelector": {"matchLabels": {"a": "b", "c": "d"}}}, ["spec.podSelector.matchLabels.c"]),
+        ({"ingress": [{"from": [{"podSelector": {"matchLabels": {"c": "d"}}}]}]},
+         ["spec.ingress[0].from[0].podSelector.matchLabels"]),
+    ],
+)  # fmt: skip
+def test_what_is_written_as_a_whole_is_compared_as_a_whole(change, paths):
+    assert list(unasked(WALL, {"spec": WALL["spec"] | change}, WHOLES)) == paths

@@ -224,10 +224,10 @@ def require_ours(live: Live, training: Training) -> None:
 def _wrong(desired: Json, live: Live) -> list[str]:
     """Where the object is not as wanted."""
     frozen = ["immutable"] if live.immutable and not desired.get("immutable") else []
-    written = live.written()
-    more = {path for fields in written for path in unasked(desired, fields)} if written else {"managedFields"}
+    body, written = live.body(), live.written()
+    more = {path for fields in written for path in unasked(desired, body, fields)} if written else {"managedFields"}
     strangers = (f"fields of {manager}" for manager in live.strangers)
-    return [*frozen, *drift(desired, live.body()), *sorted(more), *strangers]
+    return [*frozen, *drift(desired, body), *sorted(more), *strangers]
 
 
 def _taken_over(desired: Json, live: Json) -> Json:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 _MEANT: Final = frozenset({"allowPrivilegeEscalation", "automountServiceAccountToken", "enableServiceLinks"})
 """Fields of ours that are true where they are absent."""
+_FIXED: Final = "volumeClaimTemplates"
+"""A whole that the API server fills in, and lets nobody change."""
 
 
 def drift(desired: Any, live: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401  # JSON
@@ -32,35 +34,55 @@ def drift(desired: Any, live: Any, path: str = "") -> Iterator[str]:  # noqa: AN
         yield path
 
 
-def unasked(desired: Any, fields: Mapping[str, Any], path: str = "") -> Iterator[str]:  # noqa: ANN401  # JSON
-    """The paths of what is in a field set (``fieldsV1``) and not in ``desired``.
+def unasked(desired: Any, live: Any, fields: Mapping[str, Any], path: str = "") -> Iterator[str]:  # noqa: ANN401  # JSON
+    """The paths of what is in ``live`` by a field set (``fieldsV1``) and not in ``desired``.
+
+    What the set names without naming anything within was written as a whole (a selector, say), and is compared so.
 
     Source: sigs.k8s.io/structured-merge-diff, ``fieldpath/serialize``: ``f:`` and a field, ``k:`` and the keys of an
     item in a list, ``v:`` and a value in a set, ``.`` for the whole itself.
     """
     for step, inner in fields.items():
         sort, _, name = step.partition(":")
-        found, place = desired, path
         if sort == "f":
-            found, place = _field(desired, name), f"{path}.{name}" if path else name
+            wanted, found, place = _field(desired, name), _field(live, name), f"{path}.{name}" if path else name
         elif sort == "k":
-            found, place = _item(desired, json.loads(name)), f"{path}[{name}]"
-        elif sort == "v":
-            found = None if json.loads(name) not in desired else desired
-        if found is None:
+            keys = json.loads(name)
+            wanted, found, place = _item(desired, keys), _item(live, keys), f"{path}[{name}]"
+        else:
+            if sort == "v" and json.loads(name) not in desired:
+                yield path
+            continue
+        if wanted is None:
             yield place
-        elif sort in {"f", "k"}:
-            yield from unasked(found, inner, place)
+        elif inner:
+            yield from unasked(wanted, found, inner, place)
+        elif name != _FIXED:
+            yield from _more(wanted, found, place)
 
 
-def _field(desired: Any, name: str) -> Any:  # noqa: ANN401  # JSON
-    return desired.get(name) if isinstance(desired, dict) else None
+def _field(value: Any, name: str) -> Any:  # noqa: ANN401  # JSON
+    return value.get(name) if isinstance(value, dict) else None
 
 
-def _item(desired: Any, keys: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
+def _item(value: Any, keys: Mapping[str, Any]) -> Any:  # noqa: ANN401  # JSON
     """The item with these keys, of which what is a default may be left out."""
-    items = desired if isinstance(desired, list) else []
-    return next((item for item in items if all(item.get(key, value) == value for key, value in keys.items())), None)
+    items = value if isinstance(value, list) else []
+    return next((item for item in items if all(item.get(key, each) == each for key, each in keys.items())), None)
+
+
+def _more(desired: Any, live: Any, path: str) -> Iterator[str]:  # noqa: ANN401  # JSON
+    """The paths of what is in ``live`` beyond ``desired``; ``drift`` tells of all else."""
+    if isinstance(desired, dict) and isinstance(live, dict):
+        for key, value in live.items():
+            place = f"{path}.{key}" if path else key
+            if key in desired:
+                yield from _more(desired[key], value, place)
+            elif value:
+                yield place
+    elif isinstance(desired, list) and isinstance(live, list):
+        for index, (wanted, found) in enumerate(zip(desired, live, strict=False)):
+            yield from _more(wanted, found, f"{path}[{index}]")
 
 
 def _lists(desired: list[Any], live: list[Any], path: str) -> Iterator[str]:
