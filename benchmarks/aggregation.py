@@ -3,7 +3,7 @@
 Machines differ and are noisy, so a figure is the median of interleaved runs, in reads: how many times the matrix could
 have been read meanwhile, on one thread. Memory is what a run takes at most besides its input and its result.
 
-    python benchmarks/aggregation.py [--cells 10x1e6,50x1e6] [--rules Krum,median] [--clock cpu] [--output FILE]
+    python benchmarks/aggregation.py [--cells 10x1e6,50x1e6] [--rules Krum,median] [--clock cpu] [--alone] [--output F]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,9 @@ def main() -> int:
     parser.add_argument("--rules", default="")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--patience", type=float, default=30, help="seconds for a peer in a case")
+    parser.add_argument(
+        "--alone", action="store_true", help="leave the peers out, which may need many times the memory"
+    )
     parser.add_argument("--threads", type=int, default=available_cpus())
     parser.add_argument(
         "--clock",
@@ -123,6 +127,8 @@ def main() -> int:
         for case in cases(matrix, arguments.threads):
             if arguments.rules and case.rule not in arguments.rules.split(","):
                 continue
+            if arguments.alone:
+                case = replace(case, runs={OURS: case.runs[OURS]})  # noqa: PLW2901
             row = measure(case, matrix, arguments.repeats, arguments.patience, CLOCKS[arguments.clock])
             rows.append(row)
             missed += complaints(row)

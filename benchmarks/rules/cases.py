@@ -58,9 +58,15 @@ def cases(matrix: NDArray[np.float32], threads: int) -> Iterator[Case]:
 
     yield case(
         "mean",
-        ours(Rule.CLIPPED_MEAN, max_norm=1e6),
+        ours(Rule.FED_AVG, 0),
         lambda: flower.aggregate(as_flower),
         lambda: theirs.Average()(matrix),
+    )
+    yield case(
+        "mean of clipped updates",
+        ours(Rule.CLIPPED_MEAN, max_norm=_RADIUS),
+        None,
+        lambda: theirs.Average()(theirs.Clipping(_RADIUS)(matrix)),
     )
     yield case(
         "median",

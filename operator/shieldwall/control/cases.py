@@ -50,9 +50,9 @@ class Case:
 
 
 def kept_case(
-    key: Key, body: Json, owned: Mapping[ObjectName, Live], remembered: Training | None, refused: Trouble
+    key: Key, body: Json, owned: Mapping[ObjectName, Live], remembered: Training | None, refused: Trouble | None
 ) -> Case | None:
-    """The case of a training whose spec is invalid: by the spec that was acted on last.
+    """The case of a training whose spec is not to be acted on: by the spec that was acted on last.
 
     That is ``remembered`` or, after a start of the operator, what is on record. None when there is no object of the
     training, or neither.
@@ -78,7 +78,7 @@ def _recorded(names: Names, mine: Mapping[ObjectName, Live]) -> str | None:
     return text if digest_of(text) in vouched else None
 
 
-def _read(key: Key, body: Json, text: str, refused: Trouble) -> Case | None:
+def _read(key: Key, body: Json, text: str, refused: Trouble | None) -> Case | None:
     try:
         document = {**body, "spec": json.loads(text)}
     except (ValueError, RecursionError):

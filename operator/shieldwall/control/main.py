@@ -27,8 +27,7 @@ from shieldwall.control.web import pages
 from shieldwall.control.wiring import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from shieldwall.control.cluster.connection import Connection
     from shieldwall.control.wiring import Wiring
@@ -107,12 +106,23 @@ async def operate(
     return 0 if told.is_set() else 1
 
 
-def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> Coroutine[Any, Any, None]:
+async def _act(config: OperatorConfig, seat: Seat, parts: Wiring) -> None:
     election = config.leader_election
     if not election.enabled:
-        return parts.worker.run()
+        await parts.worker.run()
+        return
     terms = Terms(election.lease_duration_seconds, election.renew_deadline_seconds, election.retry_period_seconds)
-    return lead(parts.api, seat, terms, parts.worker.run)
+    standing_by = asyncio.create_task(parts.worker.stand_by(), name="standing by")
+
+    async def work() -> None:
+        standing_by.cancel()
+        await asyncio.wait({standing_by})
+        await parts.worker.run()
+
+    try:
+        await lead(parts.api, seat, terms, work)
+    finally:
+        standing_by.cancel()
 
 
 async def _watch(config: OperatorConfig, parts: Wiring, identity: str, told: asyncio.Event) -> None:

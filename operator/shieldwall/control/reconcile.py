@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _LOG: Final = logging.getLogger(__name__)
 _LONGEST_SENTENCE: Final = 900
+_PATIENCE: Final = 3
+"""Passes in a row in which somebody else was faster before that is told: mostly the next look is enough."""
 
 
 class Reconciler:
@@ -71,6 +73,8 @@ class Reconciler:
         self._clock = clock
         self._accepted: dict[Key, Training] = {}
         """By training: as it was when it was last acted on."""
+        self._conflicts: dict[Key, int] = {}
+        """By training: the passes in a row that ended because somebody else was faster."""
 
     async def reconcile(self, key: Key) -> Verdict:
         """One pass."""
@@ -81,6 +85,7 @@ class Reconciler:
             self._maker.forget(key)
             self._yielded.pop(key, None)
             self._accepted.pop(key, None)
+            self._conflicts.pop(key, None)
             return Verdict(Outcome.OK)
         try:
             case = Case(key, body, await _checked(body))
@@ -89,7 +94,12 @@ class Reconciler:
         known = self._accepted.get(key)
         if known is not None and known.uid != case.training.uid:
             self._maker.forget(key)  # of its objects nothing was deleted by anybody: it is another training
-        short = await self._clerk.claim(case.training) if not case.training.paused else None
+        try:
+            short = await self._clerk.claim(case.training) if not case.training.paused else None
+        except ApiError as error:
+            if not self._lasts(key, error):
+                raise
+            return await self._withhold(case, retrying=_trouble(error))
         return await self._withhold(case, short) if short is not None else await self._act(case, self._plan(case))
 
     async def _keep(self, key: Key, body: Json, error: InvalidTrainingError) -> Verdict:
@@ -99,14 +109,17 @@ class Reconciler:
             return await self._reporter.refuse(key, body, Trouble(INVALID_SPEC, str(error)))
         return await self._act(*kept)
 
-    async def _withhold(self, case: Case, short: Trouble) -> Verdict:
-        """No part of its budget for this spec: no pod is made by it, and what runs is kept by the one before."""
+    async def _withhold(self, case: Case, short: Trouble | None = None, retrying: Trouble | None = None) -> Verdict:
+        """No part of its budget for this spec: no pod is made by it, and what runs is kept by the one before.
+
+        That is so for good (``short``), or as long as the budget's books cannot be written (``retrying``).
+        """
         owned = self._store.owned(case.key)
         kept = await self._kept(case.key, case.body, short) if runs(case.training, owned) else None
         withheld = replace(case, refused=short, sound=False)
-        return await self._work(*(kept or (withheld, self._plan(withheld))), self._clock())
+        return await self._work(*(kept or (withheld, self._plan(withheld))), self._clock(), retrying)
 
-    async def _kept(self, key: Key, body: Json, refused: Trouble) -> tuple[Case, Planned] | None:
+    async def _kept(self, key: Key, body: Json, refused: Trouble | None) -> tuple[Case, Planned] | None:
         case = kept_case(key, body, self._store.owned(key), self._accepted.get(key), refused)
         if case is None:
             return None
@@ -126,8 +139,8 @@ class Reconciler:
         self._accepted[case.key] = case.training
         return await self._work(case, known, self._clock())
 
-    async def _work(self, case: Case, known: Planned, now: datetime) -> Verdict:
-        """Make what is missing, and tell how it went."""
+    async def _work(self, case: Case, known: Planned, now: datetime, retrying: Trouble | None = None) -> Verdict:
+        """Make what is missing, and tell how it went; ``retrying``: what did not go before."""
         key, training, tell = case.key, case.training, self._reporter.tell
         there = runs(training, self._store.owned(key))
         holds = Holds()
@@ -147,10 +160,19 @@ class Reconciler:
         except ApiError as error:
             if error.terminating:
                 return Verdict(Outcome.OK)
-            if not error.conflict:  # else the store is behind: look again, and say nothing
+            if self._lasts(key, error):  # else the store is behind: look again, and say nothing
                 await tell(case, known, retrying=_trouble(error))
             raise
-        return await tell(case, known)
+        if retrying is None:
+            self._conflicts.pop(key, None)
+        return await tell(case, known, retrying=retrying)
+
+    def _lasts(self, key: Key, error: ApiError) -> bool:
+        """Whether an error is told; a conflict only when it has come again and again."""
+        if not error.conflict:
+            return True
+        self._conflicts[key] = self._conflicts.get(key, 0) + 1
+        return self._conflicts[key] >= _PATIENCE
 
     async def _yield_to(self, case: Case, known: Planned, error: OtherOperatorError) -> Verdict:
         """Tell once that another operator has the training: it writes its status too, and would write over ours."""

@@ -80,21 +80,33 @@ class Worker:
         finally:
             self._metrics.leads(False)
 
+    async def stand_by(self) -> None:
+        """While another replica leads, until cancelled: hold what there is, and nothing of what there was.
+
+        Whoever begins to lead looks at everything, so that nothing has to wait in a queue for that.
+        """
+        while True:
+            await self._lister.due(self._relist_seconds)
+            await self._listed()
+            for queue in (self._queue, *(line.queue for line in self._beside)):
+                queue.clear()
+
     async def _list(self) -> None:
-        """List everything, however long it takes, and put all trainings into the queue."""
+        """List everything, and put all trainings into the queue."""
+        for key in await self._listed():
+            self._queue.add(key)
+        for line in self._beside:
+            for key in line.everything():
+                line.queue.add(key)
+
+    async def _listed(self) -> frozenset[Key]:
+        """List everything, however long it takes."""
         while True:
             try:
-                keys = await self._lister.everything()
+                return await self._lister.everything()
             except (ApiError, ApiUnreachableError) as error:
                 _LOG.warning("the cluster could not be listed: %s", error)
                 await asyncio.sleep(_PAUSE)
-            else:
-                for key in keys:
-                    self._queue.add(key)
-                for line in self._beside:
-                    for key in line.everything():
-                        line.queue.add(key)
-                return
 
     async def _relist(self) -> None:
         while True:

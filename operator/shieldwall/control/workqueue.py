@@ -100,6 +100,10 @@ class WorkQueue(Generic[K]):
     def close(self) -> None:
         """Drop all that waits, and take nothing more."""
         self._closed = True
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop all that waits."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()

@@ -133,6 +133,29 @@ def test_changed_fields_and_fields_that_others_add_are_taken_back(space, tmp_pat
             eventually(lambda plural=plural, name=name, was=content: _content(space.get(plural, name)) == was, 5)
 
 
+UNDER_OUR_NAME = {
+    ("deployments", "digits-client-c0"): {"spec": {"template": {"spec": {"hostNetwork": True}}}},
+    ("networkpolicies", "digits"): {
+        "spec": {"podSelector": {"matchExpressions": [{"key": "no-pod-has", "operator": "Exists"}]}}
+    },
+    ("serviceaccounts", "digits-client"): {"automountServiceAccountToken": None},
+}
+
+
+@pytest.mark.parametrize("managed", [None, [{}]], ids=["as the operator", "as nobody"])
+def test_what_is_added_or_removed_under_our_own_name_is_taken_back(space, tmp_path, managed):
+    """By whoever gives the operator's field manager as theirs, or wipes out who wrote what."""
+    space.apply(training(space))
+    with operator(space, tmp_path / "op"):
+        eventually(lambda: OBJECTS <= set(space.owned()))
+        for (plural, name), change in UNDER_OUR_NAME.items():
+            content = _content(space.get(plural, name))
+            path = f"{space.path(plural, name)}?fieldManager=shieldwall"
+            metadata = {} if managed is None else {"metadata": {"managedFields": managed}}
+            space.server.request("PATCH", path, change | metadata, patch="merge")
+            eventually(lambda plural=plural, name=name, was=content: _content(space.get(plural, name)) == was, 5)
+
+
 def _content(item):
     labels, frozen = item["metadata"].get("labels"), item.get("immutable")
     return item.get("spec", {}), item.get("data"), item.get("automountServiceAccountToken"), labels, frozen

@@ -166,10 +166,26 @@ def test_a_weighted_sum_is_what_it_says(weights):
     )
 
 
+@pytest.mark.parametrize("n", [2, 31, 32, 33, 200])
+def test_a_weighted_sum_of_many_is_as_exact_as_its_dtype(n):
+    rows, weights = cohort(n, 2 * WIDEST + 3), np.random.default_rng(n).uniform(0.1, 1.0, n)
+    exact = weights @ np.array(rows, float)
+    scale = weights @ np.abs(np.array(rows, float))
+    assert np.all(np.abs(combine(rows, weights, 2) - exact) <= 40 * np.finfo(np.float32).eps * scale)
+
+
 def test_a_mean_may_be_within_the_dtype_where_its_sum_is_not():
     largest = np.finfo(np.float32).max
     rows = [np.full(5, largest, np.float32)] * 9
     assert combine(rows, np.full(9, 1 / 9)).tolist() == pytest.approx([largest] * 5)
+    assert combine(rows, np.linspace(0, 2 / 9, 9)).tolist() == pytest.approx([largest] * 5)
+
+
+def test_a_weight_that_the_dtype_holds_only_in_part_is_not_rounded_to_it():
+    """A huge update that is clipped: one in 10⁴⁰ of float32's largest numbers."""
+    rows = [np.full(5, 3e38, np.float32), np.ones(5, np.float32)]
+    made = combine(rows, np.array([1.2345678e-40, 1e-3]))
+    np.testing.assert_allclose(made, [3e38 * 1.2345678e-40 + 1e-3] * 5, rtol=1e-6)
 
 
 def test_rows_of_weight_zero_are_not_read():

@@ -127,6 +127,9 @@ class Cluster:
             if uid is not None and (standing is None or standing["metadata"]["uid"] != uid):
                 return failure(409, "Conflict")
             whole = {**standing, "status": body["status"]} if request.path.endswith("/status") else body
+            applied = {"manager": request.query["fieldManager"], "operation": "Apply", "fieldsV1": {}}
+            if not request.path.endswith("/status"):
+                whole = {**whole, "metadata": {**whole["metadata"], "managedFields": [applied]}}
             kept = {"immutable": True} if standing is not None and standing.get("immutable") else {}
             return web.json_response(self._stored({**whole, **kept}, standing))
         assert request.method == "PUT", request.method

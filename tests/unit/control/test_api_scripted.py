@@ -254,6 +254,25 @@ async def test_a_conflict_on_a_renewal_is_silent_and_the_next_pass_looks_again(c
         assert await settled(cluster, parts) == before == OBJECTS
 
 
+async def test_a_conflict_that_comes_again_and_again_is_told_until_it_has_gone(cluster):
+    async with replica(cluster) as parts:
+        await renewal(cluster, parts)
+        put = f"PUT {SECRETS}/digits-server-tls"
+        cluster.faults[put] = [failure(409, "Conflict") for _ in range(3)]
+        told = []
+        for _ in range(3):
+            await parts.worker._lister.everything()
+            with pytest.raises(ApiError, match="409"):
+                await parts.reconciler.reconcile(KEY)
+            conditions = cluster.objects[f"{TRAININGS}/digits"]["status"]["conditions"]
+            told.append(next(each for each in conditions if each["type"] == "Reconciling"))
+        assert [each["reason"] == "ApiError" for each in told] == [False, False, True]
+        assert "409 Conflict" in told[-1]["message"]
+        await settled(cluster, parts)
+        conditions = cluster.objects[f"{TRAININGS}/digits"]["status"]["conditions"]
+        assert "ApiError" not in {each["reason"] for each in conditions}
+
+
 async def test_a_renewal_names_the_version_that_was_seen_and_never_writes_over_another(cluster):
     async with replica(cluster) as parts:
         await renewal(cluster, parts)

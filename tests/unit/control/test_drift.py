@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from shieldwall.control.cluster.drift import drift
+from shieldwall.control.cluster.drift import drift, unasked
 
 KEYS = st.text("abcdef", min_size=1, max_size=3).filter(lambda key: key != "name")
 LEAVES = st.one_of(st.integers(-3, 300), st.booleans(), st.text("xyz", max_size=3))
@@ -115,3 +115,66 @@ def test_a_false_that_means_true_when_it_is_absent_is_missed(field):
     wanted = {"spec": {"containers": [{"name": "c", field: False}]}}
     assert list(drift(wanted, {"spec": {"containers": [{"name": "c"}]}})) == [f"spec.containers[c].{field}"]
     assert list(drift({"hostNetwork": False}, {})) == []
+
+
+WANTED = {
+    "spec": {
+        "replicas": 1,
+        "template": {"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 80}], "env": []}]}},
+        "types": ["Ingress", "Egress"],
+    }
+}
+OURS = {
+    "f:spec": {
+        "f:replicas": {},
+        "f:template": {
+            "f:spec": {
+                "f:containers": {
+                    'k:{"name":"c"}': {
+                        ".": {},
+                        "f:name": {},
+                        "f:ports": {'k:{"containerPort":80,"protocol":"TCP"}': {".": {}, "f:containerPort": {}}},
+                    }
+                }
+            }
+        },
+        "f:types": {'v:"Ingress"': {}},
+    }
+}
+
+
+def test_what_was_asked_for_is_no_more_than_was_asked_for():
+    assert list(unasked(WANTED, WANTED, OURS)) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}}, "spec.template.spec.hostNetwork"),
+        ({"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"d"}': {}}}}}},
+         'spec.template.spec.containers[{"name":"d"}]'),
+        ({"f:spec": {"f:types": {'v:"Other"': {}}}}, "spec.types"),
+        ({"f:spec": {"f:replicas": {"f:more": {}}}}, "spec.replicas.more"),
+        ({"f:data": {"f:more": {}}}, "data"),
+    ],
+)  # fmt: skip
+def test_what_nobody_asked_for_is_named(fields, path):
+    assert list(unasked(WANTED, {}, fields)) == [path]
+
+
+WALL = {"spec": {"podSelector": {"matchLabels": {"a": "b"}}, "ingress": [{"from": [{"podSelector": {}}]}]}}
+WHOLES = {"f:spec": {"f:podSelector": {}, "f:ingress": {}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "paths"),
+    [
+        ({}, []),
+        ({"podSelector": {"matchLabels": {"a": "b"}, "matchExpressions": []}}, []),
+        ({"podSelector": {"matchLabels": {"a": "b", "c": "d"}}}, ["spec.podSelector.matchLabels.c"]),
+        ({"ingress": [{"from": [{"podSelector": {"matchLabels": {"c": "d"}}}]}]},
+         ["spec.ingress[0].from[0].podSelector.matchLabels"]),
+    ],
+)  # fmt: skip
+def test_what_is_written_as_a_whole_is_compared_as_a_whole(change, paths):
+    assert list(unasked(WALL, {"spec": WALL["spec"] | change}, WHOLES)) == paths

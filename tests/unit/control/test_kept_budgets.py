@@ -2,12 +2,14 @@
 
 import pytest
 
+from shieldwall.control.cluster.errors import ApiError
 from shieldwall.control.cluster.kinds import CONFIG_MAP
 from shieldwall.control.reconcile import Outcome
 
 from .budget_cluster import (
     KEY,
     PATIENTS,
+    PUT,
     SETS,
     SPEC,
     change,
@@ -21,7 +23,7 @@ from .budget_cluster import (
     shares,
     status,
 )
-from .conftest import TRAININGS, body_of, replica, training_body
+from .conftest import TRAININGS, body_of, failure, replica, training_body
 
 
 async def test_what_runs_is_kept_by_the_spec_that_had_its_part(cluster):
@@ -57,6 +59,38 @@ async def test_the_same_after_a_start_of_the_operator(cluster):
         await reconciled(parts)
         assert condition(cluster)["reason"] == "BudgetExhausted"
         assert cluster.objects[policy]["data"] == before
+
+
+@pytest.mark.parametrize(("status", "passes"), [(403, 1), (500, 1), (409, 3)])
+async def test_what_runs_is_kept_while_the_books_cannot_be_written(cluster, status, passes):
+    """A conflict is told when it comes for the third time; each time ten tries have failed."""
+    put_budget(cluster)
+    put_training(cluster)
+    async with replica(cluster) as parts:
+        await reconciled(parts)
+        before = cluster.objects["/api/v1/namespaces/fed/configmaps/digits-policy"]["data"]
+        change(cluster, rounds={"count": 9}, privacy={"epsilon": 2.0})
+        put_training(cluster, "late")
+        del cluster.objects[f"{SETS}/digits-aggregator"]
+        cluster.faults[PUT] = [failure(status, "No") for _ in range(200)]
+        for _ in range(passes - 1):
+            with pytest.raises(ApiError, match="409"):
+                await reconciled(parts)
+            with pytest.raises(ApiError, match="409"):
+                await reconciled(parts, "late")
+        verdicts = await reconciled(parts, "digits", "late")
+        assert [each.outcome for each in verdicts] == [Outcome.RETRY] * 2
+        assert f"{SETS}/digits-aggregator" in cluster.objects
+        assert cluster.objects["/api/v1/namespaces/fed/configmaps/digits-policy"]["data"] == before
+        assert running(cluster, "digits", "late") == {"digits"}
+        for name in ("digits", "late"):
+            told = condition(cluster, name, "Reconciling")
+            assert (told["status"], str(status) in told["message"]) == ("True", True)
+            assert condition(cluster, name)["status"] == "False"
+        cluster.faults[PUT].clear()
+        await reconciled(parts, "digits", "late")
+        assert running(cluster, "digits", "late") == {"digits", "late"}
+        assert shares(cluster) == {"digits": ("Settling", 2.0, 0.0), "late": ("Settling", 1.0, 0.0)}
 
 
 async def test_what_runs_outlives_its_budget_and_what_does_not_run_is_not_started(cluster):

@@ -9,7 +9,7 @@ import pytest
 from shieldwall.control.cluster.errors import ApiError, ApiUnreachableError
 from shieldwall.control.metrics import Metrics
 from shieldwall.control.reconcile import Outcome, Verdict
-from shieldwall.control.worker import Worker
+from shieldwall.control.worker import Line, Worker
 from shieldwall.control.workqueue import WorkQueue
 
 from .conftest import simulate
@@ -111,6 +111,34 @@ def test_everything_is_listed_again_and_every_training_looked_at():
         assert len(passes.times(A)) == 4
 
     run(script, lists)
+
+
+def test_who_stands_by_lists_now_and_then_and_keeps_nothing_in_its_queues():
+    """Else everything that ever was would wait there, until the other replica goes."""
+    lists = Lists(ApiUnreachableError("away"))
+
+    async def main(loop):
+        queue, beside = WorkQueue(lambda: 0.5), WorkQueue(lambda: 0.5)
+        metrics = Metrics(lambda: len(queue), lambda: queue.retries)
+        line = Line(beside, Passes(loop), lambda: [A])
+        worker = Worker(queue, Passes(loop), lists, metrics, workers=1, relist_seconds=300.0, beside=[line])
+        standing_by = asyncio.create_task(worker.stand_by())
+        for one in (queue, beside):
+            one.add(A)
+            one.add_after(B, 1000)
+        await asyncio.sleep(299)
+        assert (lists.count, len(queue), len(beside)) == (0, 1, 1)
+        await asyncio.sleep(10)
+        assert (lists.count, len(queue), len(beside)) == (2, 0, 0)
+        await asyncio.sleep(1000)
+        assert (len(queue), len(beside)) == (0, 0), "nor what would have come later"
+        queue.add(A)
+        assert await queue.get() == A, "who leads next goes on with the same queue"
+        assert leading(metrics) == 0
+        standing_by.cancel()
+        await asyncio.wait({standing_by})
+
+    simulate(main)
 
 
 @pytest.mark.parametrize("error", [ApiError(409, "Conflict", "no"), ApiUnreachableError("away"), RuntimeError("ours")])

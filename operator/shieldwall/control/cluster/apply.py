@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from shieldwall.control.cluster.drift import drift
+from shieldwall.control.cluster.drift import drift, unasked
 from shieldwall.control.cluster.errors import ApiError, ForeignObjectError, LeavingObjectError
 from shieldwall.control.cluster.kinds import STATEFUL_SET
 from shieldwall.control.cluster.live import MANAGER, Live, live_of
@@ -224,7 +224,10 @@ def require_ours(live: Live, training: Training) -> None:
 def _wrong(desired: Json, live: Live) -> list[str]:
     """Where the object is not as wanted."""
     frozen = ["immutable"] if live.immutable and not desired.get("immutable") else []
-    return [*frozen, *drift(desired, live.body()), *(f"fields of {manager}" for manager in live.strangers)]
+    body, written = live.body(), live.written()
+    more = {path for fields in written for path in unasked(desired, body, fields)} if written else {"managedFields"}
+    strangers = (f"fields of {manager}" for manager in live.strangers)
+    return [*frozen, *drift(desired, body), *sorted(more), *strangers]
 
 
 def _taken_over(desired: Json, live: Json) -> Json:

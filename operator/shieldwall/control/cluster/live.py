@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import zlib
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -103,12 +104,20 @@ class Live:
     """Whether nobody can change its data any more, nor that: it can only be deleted and made anew."""
     strangers: tuple[str, ...]
     """Field managers besides ours that own a part of its content."""
+    applied: bytes | None
+    """What of its content was written under our name, as ``managedFields`` has it (JSON, deflated); None where nothing
+    was applied under it, and of a Secret."""
     annotations: Mapping[str, str]
     """Its annotations."""
     content: bytes
     """JSON without managedFields, and without a Secret's data; of what no training may own, hardly more than a name."""
     secret: SecretFacts | None
     """None also for a Secret that no training may own."""
+
+    def written(self) -> list[Json]:
+        """Field sets (``fieldsV1``), one for each way in which somebody wrote under our name; empty where none did."""
+        parsed: list[Json] = json.loads(zlib.decompress(self.applied)) if self.applied is not None else []
+        return parsed
 
     def body(self) -> Json:
         """The object; a copy of one's own."""
@@ -135,6 +144,7 @@ def live_of(kind: Kind, body: Mapping[str, Any]) -> Live:
         leaving="deletionTimestamp" in metadata,
         immutable=kept.get("immutable") is True,
         strangers=_strangers(managed) if kind is not SECRET else (),
+        applied=_applied(managed) if kind is not SECRET else None,
         annotations=dict(metadata.get("annotations") or {}),
         content=json.dumps(kept, separators=(",", ":")).encode(),
         secret=secret_facts(data or {}, purpose) if purpose is not None else None,
@@ -205,3 +215,13 @@ def _strangers(managed: Sequence[Mapping[str, Any]] | None) -> tuple[str, ...]:
         and not _CONTENT.isdisjoint(entry.get("fieldsV1") or {})
     }
     return tuple(sorted(managers))
+
+
+def _applied(managed: Sequence[Mapping[str, Any]] | None) -> bytes | None:
+    own = [entry for entry in managed or () if entry.get("manager") == MANAGER and not entry.get("subresource")]
+    if not any(entry.get("operation") == "Apply" for entry in own):
+        return None
+    fields = [
+        {name: inner for name, inner in (entry.get("fieldsV1") or {}).items() if name in _CONTENT} for entry in own
+    ]
+    return zlib.compress(json.dumps(fields, separators=(",", ":")).encode())

@@ -20,7 +20,7 @@ BLOCK: Final = WIDEST
 
 _FEW: Final = 32
 """Vectors that are added up in their own dtype: rounding that is no more than the result's own."""
-_SUMMED: Final = 65_600
+_SUMMED: Final = 131_200
 """Coordinates of a sum in the making: it stays in the cache, and long runs of each vector are read."""
 _SAFE: Final = {"f": (1e-25, 1e37), "d": (1e-290, 1e300)}
 """Between these a sum of squares has neither overflowed nor lost its large terms to underflow, by dtype."""
@@ -95,36 +95,53 @@ def combine(vectors: Sequence[Vector], weights: NDArray[np.float64], threads: in
     if len(used) == 1 and factors[0] == 1.0:
         out[:] = used[0]
     elif used:
-        equal = (factors == factors[0]).all()
-        add = _add_equal if equal else _add_weighted
+        # In their own dtype only what it holds to its full precision is multiplied.
+        normal = bool((np.abs(factors) > np.finfo(out.dtype).tiny).all())
+        add = _add_in_place if normal else _add_in_float64
         in_segments(out.size, threads, lambda part: add(used, factors, part, out))
     return out
 
 
-def _add_weighted(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
+def _add_in_float64(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
     width = width_for(2 * len(vectors))
     scratch = np.empty((len(vectors), width))
     for span in spans(part, width):
         out[span] = factors @ gather(vectors, span, scratch)
 
 
-def _add_equal(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
+def _add_in_place(vectors: Sequence[Vector], factors: NDArray[np.float64], part: slice, out: Vector) -> None:
     """Without a copy of any vector: a few at a time in their dtype, these sums in float64."""
-    few, total = np.empty(_SUMMED, out.dtype), np.empty(_SUMMED)
-    for span in spans(part, _SUMMED):
-        sums, sum_of_few = total[: span.stop - span.start], few[: span.stop - span.start]
+    equal, several = bool((factors == factors[0]).all()), len(vectors) > _FEW
+    weights = [None] * len(vectors) if equal else list(factors.astype(out.dtype))
+    width = min(_SUMMED // 2 if several else _SUMMED, part.stop - part.start)
+    of_few, scratch = np.empty(width, out.dtype), np.empty(width, out.dtype)
+    total = np.empty(width) if several else of_few
+    for span in spans(part, width):
+        size = span.stop - span.start
+        sums = total[:size]
         with np.errstate(over="ignore", invalid="ignore"):
             for start in range(0, len(vectors), _FEW):
-                first, *others = (vector[span] for vector in vectors[start : start + _FEW])
-                np.add(first, others[0] if others else 0.0, out=sum_of_few)
-                for other in others[1:]:
-                    sum_of_few += other
-                if start:
-                    sums += sum_of_few
-                else:
-                    sums[:] = sum_of_few
+                few = slice(start, start + _FEW)
+                _add_few(vectors[few], weights[few], span, of_few[:size], scratch[:size])
+                if several:
+                    np.add(sums if start else 0.0, of_few[:size], out=sums)
             whole = math.isfinite(float(np.dot(sums, sums)))
         if whole:
-            np.multiply(sums, factors[0], out=out[span], casting="same_kind")
+            np.multiply(sums, factors[0] if equal else 1.0, out=out[span], casting="same_kind")
         else:  # the sum of a few may be beyond the dtype where their mean is not
-            _add_weighted(vectors, factors, span, out)
+            _add_in_float64(vectors, factors, span, out)
+
+
+def _add_few(
+    vectors: Sequence[Vector],
+    weights: Sequence[np.floating | None],
+    span: slice,
+    out: NDArray[np.floating],
+    scratch: NDArray[np.floating],
+) -> None:
+    for position, (vector, weight) in enumerate(zip(vectors, weights, strict=True)):
+        values = vector[span] if weight is None else np.multiply(vector[span], weight, out=scratch)
+        if position:
+            out += values
+        else:
+            out[:] = values
