@@ -195,10 +195,10 @@ async def test_what_cannot_be_written_starts_nothing(cluster, fault):
     put_training(cluster)
     cluster.faults[PUT] = [fault]
     async with replica(cluster) as parts:
-        await parts.worker._lister.everything()
-        with pytest.raises(ApiError):
-            await parts.reconciler.reconcile(("fed", "digits"))
+        verdicts = await reconciled(parts)
+        assert [each.outcome for each in verdicts] == [Outcome.RETRY]
         assert running(cluster) == set()
+        assert condition(cluster, kind="Reconciling")["reason"] == "ObjectRefused"
 
 
 async def test_two_operators_and_twenty_trainings_never_get_more_than_there_is(cluster):
