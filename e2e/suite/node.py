@@ -24,6 +24,12 @@ def kill_container(pod: dict[str, Any], container: str) -> None:
     os.kill(main_process(pod, container), signal.SIGKILL)
 
 
+def busy_seconds() -> float:
+    """Processor seconds that everything on this machine has taken since it was started; see proc_stat(5)."""
+    user, nice, system, _idle, _iowait, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def _holds(cgroup: Path, identifier: str) -> bool:
     try:
         return identifier in cgroup.read_text(encoding="ascii")

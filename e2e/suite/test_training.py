@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from .conftest import ROOT
 from .documents import CITIES, digits
 from .kubectl import eventually
+from .node import busy_seconds
 
 ROUNDS = 8
 POINTS = 0.02
@@ -34,13 +36,18 @@ def document(site):
 def training(site, kubectl, report, document):
     """Applied once; its status as it went on. The people of one client's site have put their own image in place."""
     liar = f"digits-client-{CITIES[5]}"
-    began = time.monotonic()
+    began, busy = time.monotonic(), busy_seconds()
     kubectl.apply(document)
     eventually(lambda: kubectl.get("deployment", liar), 60)
     kubectl("annotate", "ft/digits", "shieldwall.dev/paused=true")  # else the operator puts its image back
     kubectl("set", "image", f"deployment/{liar}", f"trainer={site.images.attacker}")
     eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180, 0.2)
-    report("apply to first round, s", round(time.monotonic() - began, 1))
+    took = time.monotonic() - began
+    report("apply to first round, s", round(took, 1))
+    if site.own:  # what it waited for
+        report(
+            "share of the processors busy meanwhile", round((busy_seconds() - busy) / took / (os.cpu_count() or 1), 2)
+        )
     seen = {}
 
     def ended():
