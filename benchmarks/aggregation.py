@@ -68,7 +68,7 @@ def measure(case: Case, matrix: np.ndarray, repeats: int, patience: float, clock
 
 def complaints(row: dict) -> list[str]:
     """Where an aim is missed, or a peer is better."""
-    reads, extra, where = row["reads"], row["extra_bytes"], f"{row['rule']} {row['n']}x{row["d"]:.3g}"
+    reads, extra, where = row["reads"], row["extra_bytes"], f"{row['rule']} {row['n']}x{row['d']:.3g}"
     found = []
     aim = AIMS.get((row["rule"], row["n"], row["d"]))
     if aim is not None and reads[OURS] > aim:
@@ -94,7 +94,7 @@ def line(row: dict) -> str:
         return f"{row['reads'][name]:9.1f} {row['extra_bytes'][name] / 2**20:9.0f} MiB"
 
     seconds = row["seconds"]
-    cells = f"{row['n']:4}x{row["d"]:<8.3g} {row['rule']:25} {seconds[READ] * 1e3:8.1f}"
+    cells = f"{row['n']:4}x{row['d']:<8.3g} {row['rule']:25} {seconds[READ] * 1e3:8.1f}"
     return f"{cells} {seconds[OURS] * 1e3:9.1f} {one(OURS)} {one(FLOWER)} {one(BYZFL)}"
 
 
