@@ -54,6 +54,8 @@ def test_without_the_operator_training_goes_on_and_the_next_one_adopts_it(site, 
 @pytest.fixture
 def older(site, release, tmp_path):
     """An older chart is installed, and today's in the end, whatever happens."""
+    if subprocess.run(["git", "rev-parse", "--git-dir"], cwd=ROOT, capture_output=True, check=False).returncode:
+        pytest.skip("older charts come from the repository's history, and here is none")
     chart = older_chart(release, tmp_path)
     release.install(site.images.operator, site.images.runtime, chart, "podAnnotations.chart=older")
     yield
