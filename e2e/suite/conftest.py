@@ -21,7 +21,7 @@ from images.catalogue import CATALOGUE
 
 from .documents import namespace
 from .helm import Helm
-from .kubectl import Kubectl, eventually
+from .kubectl import Kubectl, KubectlError, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +69,11 @@ def _tags() -> dict[str, str]:
     }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The one that tells how long a training takes to begin comes first: the node has nothing else to do then."""
+    items.sort(key=lambda item: item.path.name != "test_training.py")
+
+
 @pytest.fixture(scope="session")
 def site() -> Site:
     given = os.environ.get("E2E_KUBECONFIG")
@@ -82,6 +87,8 @@ def site() -> Site:
 @pytest.fixture(scope="session")
 def release(site: Site) -> Iterator[Helm]:
     """The chart, installed as its README says, with this suite's images."""
+    if not site.own and site.kubectl("get", "namespace", SYSTEM, "--ignore-not-found"):
+        pytest.exit(f"E2E_KUBECONFIG: that cluster has a namespace {SYSTEM}, which the suite would take away", 64)
     site.kubectl.apply(namespace(SYSTEM))
     site.helm.install(site.images.operator, site.images.runtime)
     yield site.helm
@@ -113,18 +120,31 @@ def space(site: Site, request: pytest.FixtureRequest, suffix: str = "") -> Itera
 
 
 def leave_evidence(kubectl: Kubectl, name: str) -> None:
-    """What somebody who was not there needs, in a folder of this name."""
+    """What somebody who was not there needs, in a folder of this name: of the training's pods and of the operator's."""
     directory = ROOT / "e2e" / "evidence" / name
     directory.mkdir(parents=True, exist_ok=True)
     for kind in ("federatedtrainings", "pods", "events"):
-        (directory / f"{kind}.yaml").write_text(kubectl("get", kind, "-o", "yaml"))
-    for pod in kubectl.all("pods"):
-        name = pod["metadata"]["name"]
-        try:
-            log = kubectl("logs", name, "--all-containers", "--prefix", "--tail=2000")
-        except Exception as error:  # noqa: BLE001  # a pod without logs must not hide the others'
-            log = str(error)
-        (directory / f"{name}.log").write_text(log)
+        _keep(directory / f"{kind}.yaml", kubectl, "get", kind, "-o", "yaml")
+    ledger = ("cat", "/var/lib/shieldwall/model/ledger.jsonl")
+    _keep(directory / "ledger.jsonl", kubectl, "exec", "digits-aggregator-0", "-c", "aggregator", "--", *ledger)
+    for one in (kubectl, kubectl.inside(SYSTEM)):
+        pods = _keep(directory / f"pods-in-{one.namespace}", one, "get", "pods", "-o", "name")
+        for pod in pods.split():
+            logs = ("logs", pod, "--all-containers", "--prefix", "--tail=2000")
+            path = directory / f"{pod.rpartition('/')[2]}.log"
+            _keep(path, one, *logs)
+            _keep(path.with_suffix(".previous.log"), one, *logs, "--previous")
+
+
+def _keep(path: Path, kubectl: Kubectl, *arguments: str) -> str:
+    """What was said, which is also in the file; empty on an error: one thing must not hide the others."""
+    try:
+        said = kubectl(*arguments)
+    except (KubectlError, subprocess.TimeoutExpired) as error:
+        path.with_suffix(".missing").write_text(str(error))
+        return ""
+    path.write_text(said)
+    return said
 
 
 @pytest.fixture(scope="session")
