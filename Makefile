@@ -57,7 +57,7 @@ bench: setup tools ## Benchmarks, as ratios against peers in one run
 privacy: setup ## What privacy costs, and attacks with and without it (a quarter of an hour of one core); writes docs/privacy-measured.md
 	$(BIN)/python benchmarks/privacy_utility.py
 
-matrix: setup ## Every attack against every rule (an hour or two of one core); writes docs/attack-matrix.md
+matrix: setup ## Every attack against every rule (several hours of one core); writes docs/attack-matrix.md
 	$(BIN)/python benchmarks/attack_matrix.py
 
 generate: setup ## Write the generated files (CRDs, and the chart's copies of them)

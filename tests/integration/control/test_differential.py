@@ -201,7 +201,7 @@ def compared(space):
     return accepted
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(600 if RECONCILED else 3600)
 async def test_what_one_refuses_the_other_refuses_and_the_rest_is_reconciled(space):
     accepted = await asyncio.to_thread(compared, space)
     specs = {json.dumps(each["spec"], sort_keys=True): each["spec"] for each in accepted}
