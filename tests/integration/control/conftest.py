@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,12 +66,21 @@ def eventually(question: Callable[[], Any], seconds: float = 30.0) -> Any:
     while True:
         try:
             answer = question()
-        except (httpx.HTTPStatusError, KeyError, AssertionError):
-            answer = None
+        except (httpx.HTTPStatusError, httpx.TransportError, KeyError, StopIteration, AssertionError):
+            answer = None  # also of who is not told of yet, or has no time to answer
         if answer or time.monotonic() > deadline:
             assert answer, f"not within {seconds} s"
             return answer
         time.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port of loopback that nobody has, and that nobody is given who asks for any: it stays free for a while."""
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(given // 2, given)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass
@@ -116,6 +127,14 @@ class Space:
         """A patch as kubectl sends it: strategic for Kubernetes' own kinds."""
         kind = "merge" if plural in OURS else "strategic-merge"
         return self.server.request("PATCH", self.path(plural, name), change, patch=kind)
+
+    def would_refuse(self, plural: str, document: dict[str, Any]) -> str | None:
+        """Why the API server would not make the object; None when it would. Nothing is made."""
+        try:
+            self.server.request("POST", f"{self.path(plural)}?dryRun=All", document)
+        except httpx.HTTPStatusError as error:
+            return str(error.response.json()["message"])
+        return None
 
     def delete(self, plural: str, name: str) -> None:
         self.server.request("DELETE", self.path(plural, name), {"propagationPolicy": "Background"})
@@ -224,11 +243,24 @@ async def mended(parts: Wiring, space: Space, name: str = "digits", most: int = 
 
 
 async def quiet(parts: Wiring, space: Space) -> None:
-    """Passes until the controllers have said all that they say of new workloads."""
+    """Passes until the controllers, where there are any, have said all that they say of new workloads."""
     calm = 0
     while calm < 3:
-        calm = calm + 1 if await passes(parts, space) == 0 else 0
+        said = await asyncio.to_thread(controlled, space)  # before the pass: it is to be in it
+        calm = calm + 1 if await passes(parts, space) == 0 and said else 0
         await asyncio.sleep(0.3)
+
+
+def controlled(space: Space) -> bool:
+    """Whether the controllers have seen each workload as it is, and made its pods. Without controllers nobody waits."""
+    if space.find("serviceaccounts", "default") is None:
+        return True
+    workloads = [*space.all("deployments").values(), *space.all("statefulsets").values()]
+    return all(
+        item["status"].get("observedGeneration") == item["metadata"]["generation"]
+        and item["status"].get("replicas", 0) == item["spec"]["replicas"]
+        for item in workloads
+    )
 
 
 @contextmanager

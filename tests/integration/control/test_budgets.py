@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import httpx
@@ -118,7 +119,7 @@ async def test_twenty_that_race_with_two_operators_never_get_more_than_there_is(
         while True:
             await asyncio.sleep(0.05)
             found = await asyncio.to_thread(space.get, "privacybudgets", "patients")
-            held.append(sum(each["reserved"]["epsilon"] for each in found["status"].get("trainings", [])))
+            held.append(sum(each["reserved"]["epsilon"] for each in found.get("status", {}).get("trainings", [])))
 
     async with replica(space) as one, replica(space) as two:
         for parts in (one, two):
@@ -126,6 +127,8 @@ async def test_twenty_that_race_with_two_operators_never_get_more_than_there_is(
         watch = asyncio.create_task(watching())
         await asyncio.gather(*(passing(parts, name) for name in names for parts in (one, two)))
         watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch  # it has looked until now
         await one.worker._lister.everything()
         for name in names:
             await passing(one, name)

@@ -76,6 +76,8 @@ def test_a_model_that_was_retained_is_taken_up_by_the_next_training_of_the_name(
     with operator(space, tmp_path / "op"):
         space.apply(training(space))
         model = eventually(lambda: space.find("persistentvolumeclaims", MODEL))["metadata"]["uid"]
+        # Only then it goes with its StatefulSet, however late its controller is.
+        eventually(lambda: owners(space, SERVER) == ["digits-server"])
         space.delete("federatedtrainings", "digits")
         eventually(lambda: not space.owned() and not space.all("statefulsets"), 60)
         eventually(lambda: space.find("persistentvolumeclaims", SERVER) is None, 60)

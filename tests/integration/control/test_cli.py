@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import os
@@ -56,8 +55,19 @@ def person(space, *rules):
     space.server.request("POST", f"{path}/roles", {"metadata": {"name": name}, "rules": list(rules)})
     binding = {"metadata": {"name": name}, "roleRef": role, "subjects": [subject]}
     space.server.request("POST", f"{path}/rolebindings", binding)
+    for rule in rules:
+        eventually(lambda rule=rule: may(space, f"system:serviceaccount:{space.name}:{name}", rule))
     token = space.server.token(space.name, name)
     return space.server.kubeconfig_for_token(token, f"{space.name}-{name}", space.name)
+
+
+def may(space, user, rule):
+    """Whether the API server knows by now that somebody has a right."""
+    (group,), (resource,), (verb,) = rule["apiGroups"], rule["resources"], rule["verbs"]
+    asked = {"namespace": space.name, "group": group, "resource": resource, "verb": verb}
+    review = {"spec": {"user": user, "resourceAttributes": asked}}
+    answer = space.server.request("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review)
+    return answer["status"]["allowed"]
 
 
 def serial(space, secret):
@@ -151,24 +161,28 @@ def test_renew_is_carried_out_by_a_running_operator_and_costs_one_write(space, t
     assert [(each.verb, each.resource) for each in mine] == [("patch", "federatedtrainings")] * 2
 
 
-def start(space, *arguments, **more):
+def start(space, errors, *arguments, **more):
+    """``errors``: where its standard error goes."""
     command = [SCRIPTS / "shieldwall", *arguments, "-n", space.name, "--kubeconfig", space.server.kubeconfig()]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(space, **more)
-    )
+    with errors.open("w") as file:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment(space, **more))
 
 
-async def test_waiting_ends_when_the_new_serial_is_served_and_survives_an_api_server_that_is_away(space):
+@pytest.mark.timeout(240)
+async def test_waiting_ends_when_the_new_serial_is_served_and_survives_an_api_server_that_is_away(space, tmp_path):
     await issued(space)
-    before = serial(space, "digits-tls-c0")
-    waiting = start(space, "renew", "digits", "client/c0", "--wait", "--timeout", "60s")
+    before, errors = serial(space, "digits-tls-c0"), tmp_path / "errors"
+    waiting = start(space, errors, "renew", "digits", "client/c0", "--wait", "--timeout", "180s")
     eventually(lambda: "annotations" in space.get("federatedtrainings", "digits")["metadata"])
     async with replica(space) as parts:
         await quiet(parts, space)
+    eventually(lambda: "issued; waiting for the steward to say what is in use" in errors.read_text())
     assert waiting.poll() is None, "issued is not yet served"
     space.server.pause()
-    await asyncio.sleep(2)
-    space.server.resume()
+    try:
+        eventually(lambda: "waiting for the API server, which does not answer" in errors.read_text())
+    finally:
+        space.server.resume()
     status = space.status()
     for each in status["pki"]["certificates"]:
         each["served"] = True
@@ -177,12 +191,10 @@ async def test_waiting_ends_when_the_new_serial_is_served_and_survives_an_api_se
     status["pki"]["served"] = 5
     path = space.path("federatedtrainings", "digits") + "/status"
     space.server.request("PATCH", path, {"status": status}, patch="merge")
-    output, errors = waiting.communicate(timeout=30)
-    assert waiting.returncode == 0, errors
+    output, _ = waiting.communicate(timeout=30)
+    assert waiting.returncode == 0, errors.read_text()
     after = serial(space, "digits-tls-c0")
     assert f"renewed: serial {before[:4]}… → {after[:4]}…, served after" in output
-    assert "issued; waiting for the steward to say what is in use" in errors
-    assert "waiting for the API server, which does not answer" in errors
     table = shieldwall(space, "certs", "digits").stdout
     assert [line.split()[-2:] for line in table.splitlines()[1:6]] == [["yes", "ok"]] * 5
 
@@ -201,15 +213,17 @@ async def test_waiting_in_vain_says_for_what_and_the_request_stands(space):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_an_interrupted_wait_leaves_no_file_of_credentials(space, tmp_path, number, code):
     space.apply(training(space))
-    waiting = start(space, "renew", "digits", "--all", "--wait", TMPDIR=str(tmp_path))
-    eventually(lambda: "annotations" in space.get("federatedtrainings", "digits")["metadata"])
-    await asyncio.sleep(1)
+    errors, temporary = tmp_path / "errors", tmp_path / "temporary"
+    temporary.mkdir()
+    waiting = start(space, errors, "renew", "digits", "--all", "--wait", TMPDIR=str(temporary))
+    eventually(lambda: "waiting for the operator to issue it" in errors.read_text())
+    assert "annotations" in space.get("federatedtrainings", "digits")["metadata"]
     waiting.send_signal(number)
-    output, errors = waiting.communicate(timeout=15)
+    output, _ = waiting.communicate(timeout=30)
     assert waiting.returncode == code
-    assert "Interrupted. The request stands" in errors
-    assert "Traceback" not in output + errors
-    assert not list(tmp_path.iterdir())
+    assert "Interrupted. The request stands" in errors.read_text()
+    assert "Traceback" not in output + errors.read_text()
+    assert not list(temporary.iterdir())
 
 
 def test_what_does_not_exist_is_refused_before_anything_is_written(space):

@@ -87,6 +87,7 @@ def test_when_the_leader_is_killed_the_other_acts_within_20_s(space, tmp_path):
         assert "leads" in (tmp_path / leader / "operator.log").read_text()
         other = next(name for name in processes if name != leader)
         assert "leads" not in (tmp_path / other / "operator.log").read_text()
+        eventually(lambda: "ready:" in (tmp_path / other / "operator.log").read_text())
         processes[leader].send_signal(signal.SIGKILL)
         processes[leader].wait()
         began = time.monotonic()
@@ -104,9 +105,11 @@ def test_a_leader_that_is_told_to_stop_hands_over_at_once(space, tmp_path):
     ):
         processes = {"one": one, "two": two}
         leader = eventually(lambda: holder(space))
+        other = next(name for name in processes if name != leader)
+        eventually(lambda: "ready:" in (tmp_path / other / "operator.log").read_text())
         processes[leader].send_signal(signal.SIGTERM)
         assert processes[leader].wait(15) == 0
-        eventually(lambda: holder(space) not in {None, leader}, 6)
+        eventually(lambda: holder(space) == other, 6)
 
 
 def holder(space):

@@ -135,32 +135,37 @@ def tell(space, node, witness, directory):
     operator = start_operator(space, directory)
     try:
         assert witness.sees(lambda look: look.steward and look.steward.round >= HALF, 120)
-        shown, asked = witness.looks[-1].shown, time.monotonic()
+        shown, asked = witness.answered.shown, time.monotonic()
         with node.frozen():
             ask_for_renewal(space, "lost-key")
             time.sleep(FROZEN)
         thawed = time.monotonic()
         assert witness.sees(lambda look: look.shown not in {shown, None}, 30)
-        witness.sees(lambda look: look.certificate("server")["served"], 2 * BOUND)
+        witness.sees(tells_what_is_shown, 2 * BOUND)
         pods_before, killed, since = space.all("pods"), time.monotonic(), datetime.now(UTC)
         operator.kill()
-        rounds = witness.looks[-1].steward.round
+        rounds = witness.answered.steward.round
         assert witness.sees(lambda look: look.steward and look.steward.round > rounds, 30)
         restarted = time.monotonic()
         operator = start_operator(space, directory)
-        witness.sees(lambda look: look.status.get("round") == look.steward.round, TAKEOVER)
+        witness.sees(lambda look: look.steward and look.status.get("round") == look.steward.round, TAKEOVER)
         adopted = time.monotonic()
         assert witness.sees(lambda look: look.steward and look.steward.phase == "Completed", 120)
         witness.sees(lambda look: look.status["phase"] == "Completed", 2 * BOUND)
         writes = [each for each in space.server.audit.requests(USER, since) if each.writes]
-        shown = witness.looks[-1].shown
+        shown = witness.answered.shown
         ask_for_renewal(space, "lost-again")
         assert witness.sees(lambda look: look.shown not in {shown, None}, 30)
-        witness.sees(lambda look: look.certificate("server")["served"], 2 * BOUND)
+        witness.sees(tells_what_is_shown, 2 * BOUND)
     finally:
         operator.stop()
     pods = space.all("pods")
     return Story(witness.looks, node, pods, pods_before, asked, thawed, killed, restarted, adopted, writes)
+
+
+def tells_what_is_shown(look):
+    told = look.certificate("server")
+    return told["served"] and told["serial"] == look.shown
 
 
 def ask_for_renewal(space, nonce):
@@ -214,17 +219,23 @@ def test_each_change_is_in_status_within_5_s(story):
 
 
 def test_status_says_nothing_that_the_steward_has_not_said(story):
-    """In each look status was asked first."""
-    serials, digests, online = set(), {}, 0
+    """In each look status was asked first; where the answer was missed, it is held against the next one."""
+    serials, digests, online, unjudged = set(), {}, 0, []
     for look in story.looks:
+        unjudged.append(look)
+        if look.missed:
+            continue
         serials.add(look.shown)
         online = max(online, look.online)
         if look.steward is not None:
             digests[look.steward.round] = look.steward.model_sha256
-        told, model = look.certificate("server"), look.status.get("model")
-        assert not told["served"] or told["serial"] in serials
-        assert look.status.get("clients", {}).get("ready", 0) <= online
-        assert model is None or model["sha256"] == digests[model["round"]]
+        for each in unjudged:
+            told, model = each.certificate("server"), each.status.get("model")
+            assert not told["served"] or told["serial"] in serials
+            assert each.status.get("clients", {}).get("ready", 0) <= online
+            assert model is None or model["sha256"] == digests[model["round"]]
+        unjudged.clear()
+    assert len(story.looks) > 2 * sum(look.missed for look in story.looks), "it has seen something"
     assert len(serials - {None}) == 3
 
 
@@ -269,12 +280,12 @@ def test_the_score_is_what_was_observed(story):
 
 def test_a_renewed_leaf_is_told_as_served_only_after_it_was_read_back(story):
     """While the volume stays as it was, status names the new leaf, and says that it is not served."""
-    frozen = story.between(story.asked, story.thawed)
+    frozen = [look for look in story.between(story.asked, story.thawed) if not look.missed]
     before = frozen[0].shown
     assert {look.shown for look in frozen} == {before}
     renewed = [look for look in frozen if look.certificate("server")["serial"] != before]
     assert renewed[0].begun - story.asked < BOUND
-    assert len(renewed) > 8
+    assert renewed[-1].ended - renewed[0].begun > 2, "it was looked at for a while"
     for look in renewed:
         assert look.certificate("server")["served"] is False
         assert look.status["pki"]["requests"] == [{"subject": "server", "nonce": "lost-key"}]

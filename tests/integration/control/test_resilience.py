@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import time
 from contextlib import contextmanager
 
@@ -13,7 +12,7 @@ from harness.apiserver import ETCD_PORT, ApiServer
 from harness.controller_manager import ControllerManager
 from harness.crds import install_crds
 
-from .conftest import BUDGET_CRD, CRD, Space, eventually, operator, training
+from .conftest import BUDGET_CRD, CRD, Space, eventually, free_port, operator, training
 
 pytestmark = pytest.mark.slow
 
@@ -39,11 +38,6 @@ def own(tmp_path_factory):
 def space_in(server, name):
     server.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     return Space(server, name)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 
 def series(port, training):
@@ -153,7 +147,7 @@ def test_a_namespace_that_is_deleted_ends_and_the_operator_stays_calm(server, tm
         assert "a mistake of ours" not in log
         assert "doomed" not in log[since:], "nothing is tried any more"
         outside.apply(one(outside, "other", 2))
-        eventually(lambda: complete(outside, "other", 2), 10)
+        eventually(lambda: complete(outside, "other", 2))
 
 
 @pytest.mark.timeout(120)

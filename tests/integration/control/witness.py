@@ -6,7 +6,7 @@ import base64
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,8 @@ class Look:
     """None when it did not answer."""
     shown: str | None = None
     """Serial number of the certificate that the steward's listener showed on a new connection."""
+    missed: bool = False
+    """Whether somebody took the connection and no answer came in time: what it would have been, nobody knows."""
 
     def certificate(self, subject: str) -> dict[str, Any]:
         """What status says of a certificate."""
@@ -90,16 +92,23 @@ class Witness:
             self._over.wait(_SECONDS / 5)
         return False
 
+    @property
+    def answered(self) -> Look:
+        """The last look in which the steward answered."""
+        return next(look for look in reversed(self.looks) if look.steward is not None)
+
     def _watch(self) -> None:
         while not self._over.wait(_SECONDS):
             begun = time.monotonic()
             status = self._space.status(self._training)
             pod = self._space.find("pods", f"{self._training}-server-0") or {}
-            seen = (None, None)
+            seen, missed = (None, None), False
             if (address := pod.get("status", {}).get("podIP")) is not None:
-                with suppress(httpx.TransportError):
+                try:
                     seen = self._ask(address)
-            self.looks.append(Look(begun, time.monotonic(), status, is_ready(pod), *seen))
+                except httpx.TransportError as error:
+                    missed = not isinstance(error, httpx.ConnectError)
+            self.looks.append(Look(begun, time.monotonic(), status, is_ready(pod), *seen, missed))
 
     def _ask(self, address: str) -> tuple[StewardStatus | None, str]:
         self._context = self._context or self._credentials()

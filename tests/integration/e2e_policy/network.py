@@ -111,10 +111,10 @@ class Network:
             sender.sendto(payload, (destination, port))
 
 
-def received(receivers: list[socket.socket], enough: int) -> set[bytes]:
-    """All that came within PATIENCE, or until there is ``enough``; what comes in the moment after is heard as well."""
+def received(receivers: list[socket.socket], enough: int, seconds: float = PATIENCE) -> set[bytes]:
+    """All that came within ``seconds``, or until there is ``enough``; what comes in the moment after is heard as well."""
     found: set[bytes] = set()
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as waiting:
         for each in receivers:
             waiting.register(each, selectors.EVENT_READ)

@@ -9,7 +9,7 @@ from itertools import permutations, product
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from integration.e2e_policy.network import GATEWAY, NODE, PODS, SERVICE, received
+from integration.e2e_policy.network import GATEWAY, NODE, PATIENCE, PODS, SERVICE, received
 from unit.e2e_policy import strategies as some
 from unit.e2e_policy.objects import POD_CIDR, computed, namespace, pod, policy
 from unit.e2e_policy.reading import Cluster
@@ -144,6 +144,7 @@ def test_an_open_connection_outlives_the_policy_that_closes_the_way(network, nod
         accepted.settimeout(5)
         assert accepted.recv(16) == b"still"
         accepted.sendall(b"here")
+        client.settimeout(5)
         assert client.recv(16) == b"here"
 
 
@@ -158,6 +159,7 @@ def test_udp_and_its_answers(network, node):
         sender = network.socket(WEB, socket.SOCK_DGRAM)
         sender.settimeout(5)
         sender.sendto(b"question", (DB, 53))
+        receiver.settimeout(5)
         question, asker = receiver.recvfrom(16)
         assert question == b"question"
         receiver.sendto(b"answer", asker)
@@ -205,4 +207,4 @@ def test_the_kernel_decides_as_the_api_says(network, node, pods, namespaces, pol
             if allows(packet):
                 expected.add(payload)
             network.send(source, destination, port, payload)
-        assert received(receivers, len(expected)) == expected
+        assert received(receivers, len(expected), 10 if expected else PATIENCE) == expected

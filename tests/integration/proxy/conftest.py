@@ -275,7 +275,8 @@ class Lab:
 
     def lines(self) -> list[dict[str, object]]:
         """The access log so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        whole, _, _ = self.log.read_text().rpartition("\n")  # what comes after it is being written
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait_for_line(self, **wanted: object) -> dict[str, object]:
         def found() -> dict[str, object] | None:
@@ -323,7 +324,10 @@ def _ready(settings: Settings, process: subprocess.Popen[bytes], log: Path) -> b
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(str(settings.paths.admin_socket)):
             return False
-    return admin(settings.paths.admin_socket, "/ready").status_code == 200
+    try:
+        return admin(settings.paths.admin_socket, "/ready").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def put_local_certificate(paths: Paths, ip: str) -> None:

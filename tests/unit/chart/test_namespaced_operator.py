@@ -51,7 +51,8 @@ def test_it_runs_a_training_without_one_right_of_the_clusters(server, render, tm
     with (tmp_path / "log").open("w") as log, subprocess.Popen(program, stderr=log) as operator:
         try:
             until(lambda: "phase" in server.request("GET", path.format("fed-a")).get("status", {}), 60)
-            assert len(server.request("GET", "/apis/apps/v1/namespaces/fed-a/deployments")["items"]) == 3
+            deployments = "/apis/apps/v1/namespaces/fed-a/deployments"
+            until(lambda: len(server.request("GET", deployments)["items"]) == 3, 30)
         finally:
             operator.terminate()
     assert operator.returncode == 0, (tmp_path / "log").read_text()
