@@ -112,7 +112,7 @@ class Network:
 
 
 def received(receivers: list[socket.socket], enough: int, seconds: float = PATIENCE) -> set[bytes]:
-    """All that came within ``seconds``, or until there is ``enough``; what comes in the moment after is heard as well."""
+    """All that came within ``seconds``, or until there is ``enough``; what comes the moment after is heard too."""
     found: set[bytes] = set()
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as waiting:
