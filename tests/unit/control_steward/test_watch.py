@@ -8,7 +8,6 @@ import gc
 import itertools
 import logging
 import socket
-import warnings
 
 import pytest
 
@@ -21,6 +20,10 @@ from shieldwall.control.steward.watch import Pace
 from shieldwall.control.steward.watches import StewardWatches
 
 QUICK = Pace(active=0.01, over=0.01, first_wait=0.01, longest_wait=0.04)
+
+
+# httpcore leaves a handshake that is cancelled to the collector, which comes when it likes.
+handshakes_are_cancelled = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
 class Desk:
@@ -387,6 +390,7 @@ async def test_stopped_watches_say_nothing_and_may_start_again(make, watch, list
     assert (await seen.get()).status.message == "Later."
 
 
+@handshakes_are_cancelled
 async def test_one_namespace_takes_two_turns_and_not_more(make, site, steward, monkeypatch, desk):
     """Ten trainings of one namespace whose servers take connections and say nothing."""
     steward.tells(make.status())
@@ -416,11 +420,10 @@ async def test_one_namespace_takes_two_turns_and_not_more(make, site, steward, m
             with pytest.raises(BlockingIOError):
                 silent.accept()
             await watches.close()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # as below
-        gc.collect()
+    gc.collect()
 
 
+@handshakes_are_cancelled
 async def test_no_more_are_in_flight_than_allowed_and_the_silent_hold_up_nobody(make, site, steward, monkeypatch, desk):
     """Twenty trainings whose server takes connections and says nothing, and one that answers, with one turn."""
     steward.tells(make.status())
@@ -451,8 +454,4 @@ async def test_no_more_are_in_flight_than_allowed_and_the_silent_hold_up_nobody(
             with pytest.raises(BlockingIOError):
                 silent.accept()
             await watches.close()
-    with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ResourceWarning
-        )  # httpcore leaves a handshake that is cancelled to the collector
-        gc.collect()
+    gc.collect()
