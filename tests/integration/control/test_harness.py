@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -79,10 +80,15 @@ def runs(pid: int) -> bool:
         return False
 
 
+def crowd() -> float:
+    """How many want each processor, and at least one: what takes ten seconds takes longer among others."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def test_a_second_server_is_ready_in_ten_seconds_and_ends_with_its_block(server, tmp_path):
     began = time.monotonic()
     with ApiServer(tmp_path) as second:
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 10 * crowd()
         second.request("POST", f"{NAMESPACE}/configmaps", config_map("elsewhere"))
         assert not there(server, f"{NAMESPACE}/configmaps/elsewhere")
         pids = [component.pid for component in second.components]
