@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from harness.tools import binary
 
 from .conftest import eventually, operator, quiet, replica, training
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # each command is a program that starts
 
 SCRIPTS = Path(sys.executable).parent
 LEAVES = ("digits-server-tls", "digits-aggregator-tls", "digits-tls-c0", "digits-tls-c1", "digits-tls-c2")
@@ -35,7 +36,7 @@ def environment(space, **more):
 def shieldwall(space, *arguments, kubeconfig=None):
     command = [SCRIPTS / "shieldwall", *arguments, "-n", space.name]
     command += ["--kubeconfig", str(kubeconfig or space.server.kubeconfig())]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment(space))
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment(space))
 
 
 def kubectl(space, kubeconfig, *arguments):
@@ -141,10 +142,10 @@ def test_renew_is_carried_out_by_a_running_operator_and_costs_one_write(space, t
     with operator(space, tmp_path / "one"):
         eventually(lambda: len(space.status()["pki"]["certificates"]) == 5)
         before, begin = {name: serial(space, name) for name in LEAVES}, datetime.now(UTC)
-        done = shieldwall(space, "renew", "digits", "c1", "--wait", "--timeout", "30s", kubeconfig=kubeconfig)
+        done = shieldwall(space, "renew", "digits", "c1", "--wait", "--timeout", "90s", kubeconfig=kubeconfig)
         after = {name: serial(space, name) for name in LEAVES}
         everybody = shieldwall(
-            space, "renew", "digits", "--all", "--wait", "--timeout", "30s", "-o", "json", kubeconfig=kubeconfig
+            space, "renew", "digits", "--all", "--wait", "--timeout", "90s", "-o", "json", kubeconfig=kubeconfig
         )
         last = {name: serial(space, name) for name in LEAVES}
     assert done.returncode == 0, done.stderr
@@ -161,37 +162,44 @@ def test_renew_is_carried_out_by_a_running_operator_and_costs_one_write(space, t
     assert [(each.verb, each.resource) for each in mine] == [("patch", "federatedtrainings")] * 2
 
 
-def start(space, errors, *arguments, **more):
-    """``errors``: where its standard error goes."""
+@contextmanager
+def started(space, errors, *arguments, **more):
+    """``errors``: where its standard error goes. It has ended with the block, however that ends."""
     command = [SCRIPTS / "shieldwall", *arguments, "-n", space.name, "--kubeconfig", space.server.kubeconfig()]
-    with errors.open("w") as file:
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, env=environment(space, **more))
+    pipes = {"stdout": subprocess.PIPE, "text": True}
+    with (
+        errors.open("w") as file,
+        subprocess.Popen(command, stderr=file, env=environment(space, **more), **pipes) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-@pytest.mark.timeout(240)
 async def test_waiting_ends_when_the_new_serial_is_served_and_survives_an_api_server_that_is_away(space, tmp_path):
     await issued(space)
     before, errors = serial(space, "digits-tls-c0"), tmp_path / "errors"
-    waiting = start(space, errors, "renew", "digits", "client/c0", "--wait", "--timeout", "180s")
-    eventually(lambda: "annotations" in space.get("federatedtrainings", "digits")["metadata"])
-    async with replica(space) as parts:
-        await quiet(parts, space)
-    eventually(lambda: "issued; waiting for the steward to say what is in use" in errors.read_text())
-    assert waiting.poll() is None, "issued is not yet served"
-    space.server.pause()
-    try:
-        eventually(lambda: "waiting for the API server, which does not answer" in errors.read_text())
-    finally:
-        space.server.resume()
-    status = space.status()
-    for each in status["pki"]["certificates"]:
-        each["served"] = True
-    condition = next(each for each in status["conditions"] if each["type"] == "Certificates")
-    condition |= {"status": "True", "reason": "AllServed", "message": "5 leaves issued and seen in use."}
-    status["pki"]["served"] = 5
-    path = space.path("federatedtrainings", "digits") + "/status"
-    space.server.request("PATCH", path, {"status": status}, patch="merge")
-    output, _ = waiting.communicate(timeout=30)
+    with started(space, errors, "renew", "digits", "client/c0", "--wait", "--timeout", "180s") as waiting:
+        eventually(lambda: "annotations" in space.get("federatedtrainings", "digits")["metadata"])
+        async with replica(space) as parts:
+            await quiet(parts, space)
+        eventually(lambda: "issued; waiting for the steward to say what is in use" in errors.read_text())
+        assert waiting.poll() is None, "issued is not yet served"
+        space.server.pause()
+        try:
+            eventually(lambda: "waiting for the API server, which does not answer" in errors.read_text())
+        finally:
+            space.server.resume()
+        status = space.status()
+        for each in status["pki"]["certificates"]:
+            each["served"] = True
+        condition = next(each for each in status["conditions"] if each["type"] == "Certificates")
+        condition |= {"status": "True", "reason": "AllServed", "message": "5 leaves issued and seen in use."}
+        status["pki"]["served"] = 5
+        path = space.path("federatedtrainings", "digits") + "/status"
+        space.server.request("PATCH", path, {"status": status}, patch="merge")
+        output, _ = waiting.communicate(timeout=30)
     assert waiting.returncode == 0, errors.read_text()
     after = serial(space, "digits-tls-c0")
     assert f"renewed: serial {before[:4]}… → {after[:4]}…, served after" in output
@@ -215,11 +223,11 @@ async def test_an_interrupted_wait_leaves_no_file_of_credentials(space, tmp_path
     space.apply(training(space))
     errors, temporary = tmp_path / "errors", tmp_path / "temporary"
     temporary.mkdir()
-    waiting = start(space, errors, "renew", "digits", "--all", "--wait", TMPDIR=str(temporary))
-    eventually(lambda: "waiting for the operator to issue it" in errors.read_text())
-    assert "annotations" in space.get("federatedtrainings", "digits")["metadata"]
-    waiting.send_signal(number)
-    output, _ = waiting.communicate(timeout=30)
+    with started(space, errors, "renew", "digits", "--all", "--wait", TMPDIR=str(temporary)) as waiting:
+        eventually(lambda: "waiting for the operator to issue it" in errors.read_text())
+        assert "annotations" in space.get("federatedtrainings", "digits")["metadata"]
+        waiting.send_signal(number)
+        output, _ = waiting.communicate(timeout=30)
     assert waiting.returncode == code
     assert "Interrupted. The request stands" in errors.read_text()
     assert "Traceback" not in output + errors.read_text()

@@ -12,7 +12,7 @@ from harness.tools import binary
 
 from .conftest import passes, quiet, replica, training
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]  # kubectl is started twenty times
 
 # What the API server fills in or might write in other words: quantities, numbers, lists that are replaced as a whole.
 SPEC = {
