@@ -43,7 +43,7 @@ def _divergence(threshold: float, shift: float, rate: float, count: int) -> floa
 
     without = math.log1p(-rate) + float(log_ndtr(-threshold)) if rate < 1 else -math.inf
     above = math.exp(without) + rate * math.exp(float(log_ndtr(shift - threshold)))
-    log_b = _log_sum(without, math.log(rate) + float(log_ndtr(-shift - threshold)))
+    log_b = log_sum(without, math.log(rate) + float(log_ndtr(-shift - threshold)))
     share = math.floor(min(above, 1.0) * count) / count
     if share <= math.exp(log_b):
         return 0.0
@@ -52,7 +52,7 @@ def _divergence(threshold: float, shift: float, rate: float, count: int) -> floa
     return share * (math.log(share) - log_b) + beyond
 
 
-def _log_sum(one: float, other: float) -> float:
+def log_sum(one: float, other: float) -> float:
     """log(e^one + e^other); ``other`` is finite."""
     high, low = max(one, other), min(one, other)
     return high + math.log1p(math.exp(low - high))
