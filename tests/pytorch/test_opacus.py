@@ -117,18 +117,70 @@ def backward(model, inputs, wanted):
     nn.functional.mse_loss(model(inputs), wanted).backward()
 
 
+def test_two_forward_passes_before_a_step_are_refused():
+    private = made()
+    model, _, loader = app(private)
+    inputs, wanted = next(iter(loader))
+    with pytest.raises(DpSgdError, match="a step is made of one forward pass"):
+        (
+            nn.functional.mse_loss(model(inputs), wanted) + nn.functional.mse_loss(model(inputs.flip(0)), wanted)
+        ).backward()
+    assert private.taken == 0
+
+
 def test_gradients_do_not_add_up_over_batches():
     model, _, loader = app(made())
     batches = iter(loader)
     backward(model, *next(batches))
-    with pytest.raises(ValueError, match="not compatible with grad accumulation"):
+    with pytest.raises(DpSgdError, match="a step is made of one forward pass"):
         backward(model, *next(batches))
 
 
-def test_a_step_of_two_passes_is_refused_also_where_an_app_allows_them():
+def test_the_model_inside_is_counted_too():
+    inner = nn.Linear(3, 1, bias=False)
+    model, _, loader = app(made(), module=inner)
+    batches = iter(loader)
+    backward(model, *next(batches))
+    with pytest.raises(DpSgdError, match="a step is made of one forward pass"):
+        backward(inner, *next(batches))
+
+
+def test_a_measurement_between_two_steps_is_no_pass():
     private = made()
     model, optimizer, loader = app(private)
-    model.allow_grad_accumulation()
+    for inputs, wanted in loader:
+        model.eval()
+        model(inputs)
+        model.train()
+        with torch.no_grad():
+            model(inputs)
+        step(model, optimizer, inputs, wanted)
+    assert private.taken == 4
+
+
+def without_the_count(model):
+    """As an app would have it that takes the hook away."""
+    model._module._forward_pre_hooks.clear()
+    return model
+
+
+def test_a_record_in_two_rows_of_two_passes_would_count_twice():
+    """What the count of passes is for: Opacus clips rows, and a record in two of them moves the sum by two clips."""
+    private = made(clip=0.5, steps=1)
+    model, optimizer, loader = app(private, scale=100.0)
+    before, (inputs, _) = weights(model), next(iter(loader))
+    one, other = inputs[:1].repeat(2, 1), torch.zeros(1, 3)
+    without_the_count(model)
+    passes = [torch.cat([one[:1], other]), torch.cat([other, one[:1]])]
+    sum((model(rows) * 1000).mean() for rows in passes).backward()
+    optimizer.step()
+    assert np.linalg.norm((before - weights(model)) * 50) == pytest.approx(2 * 0.5, rel=1e-3)
+
+
+def test_passes_of_which_each_has_a_backward_are_refused_also_where_an_app_allows_them():
+    private = made()
+    model, optimizer, loader = app(private)
+    without_the_count(model).allow_grad_accumulation()
     before, batches = weights(model), iter(loader)
     backward(model, *next(batches))
     backward(model, *next(batches))

@@ -9,21 +9,18 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from shieldwall.accounting.events import FixedSize, Poisson, Release
 from shieldwall.accounting.floor import MOST_EPSILON, least_epsilon
 from shieldwall.accounting.gaussian import epsilon_of_mu, mu_of_epsilon
+from shieldwall.accounting.losses import Batches, epsilon_of_batches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 DIGITS: Final = 4
 """Significant digits of a calibrated noise multiplier, rounded up."""
-_GRID: Final = 1e-3
-"""Of privacy losses; dp-accounting rounds them up to it, so a coarse one only makes ε larger."""
-_COARSER: Final = 1e-5
-"""Times z⁻², as losses grow with it: or a grid for noise that hides next to nothing has no end."""
 _LARGEST: Final = 1e4
 """Noise that is larger teaches nothing at all."""
 _SMALLEST: Final = 1e-12
@@ -49,51 +46,35 @@ def epsilon_of(releases: Mapping[Release, int], delta: float) -> float:
         return epsilon_of_mu(math.sqrt(sum(count / one.noise_multiplier**2 for one, count in made.items())), delta)
     if len(kinds) > 1:
         raise EpsilonUnknownError("Poisson and fixed-size sampling cannot be accounted together")
-    return _sampled(frozenset(made.items()), delta, poisson=kinds == {Poisson})
+    return (_of_batches if kinds == {Poisson} else _of_cohorts)(frozenset(made.items()), delta)
 
 
 @lru_cache(maxsize=1024)
-def _sampled(releases: frozenset[tuple[Release, int]], delta: float, *, poisson: bool) -> float:
-    if any(_least(release, count, delta) > MOST_EPSILON for release, count in releases):
+def _of_batches(releases: frozenset[tuple[Release, int]], delta: float) -> float:
+    """By distributions of privacy losses; a release without sampling is a batch of all records."""
+    batches = [
+        Batches(one.noise_multiplier, one.sampling.rate if isinstance(one.sampling, Poisson) else 1.0, count)
+        for one, count in sorted(releases, key=repr)
+    ]
+    if any(least_epsilon(each.noise_multiplier, each.rate, each.count, delta) > MOST_EPSILON for each in batches):
         return math.inf
+    return epsilon_of_batches(batches, delta)
+
+
+@lru_cache(maxsize=1024)
+def _of_cohorts(releases: frozenset[tuple[Release, int]], delta: float) -> float:
+    """By Rényi divergences, of clients that are drawn in secret."""
     # Loaded where sampling is used: it takes a second.
-    from dp_accounting import NeighboringRelation
-    from dp_accounting.pld import PLDAccountant
+    from dp_accounting import GaussianDpEvent, NeighboringRelation, SampledWithoutReplacementDpEvent
     from dp_accounting.rdp import RdpAccountant
 
-    relation = NeighboringRelation.REPLACE_ONE
-    grid = max(_GRID, _COARSER / min(release.noise_multiplier for release, _ in releases) ** 2)
-    accountant = (
-        PLDAccountant(relation, value_discretization_interval=grid) if poisson else RdpAccountant(None, relation)
-    )
+    accountant = RdpAccountant(None, NeighboringRelation.REPLACE_ONE)
     for release, count in sorted(releases, key=repr):
-        accountant.compose(_event(release, halved=poisson), count)
+        event, drawn = GaussianDpEvent(release.noise_multiplier), release.sampling
+        if isinstance(drawn, FixedSize):
+            event = SampledWithoutReplacementDpEvent(drawn.population, drawn.sample, event)
+        accountant.compose(event, count)
     return float(accountant.get_epsilon(delta))
-
-
-def _least(release: Release, count: int, delta: float) -> float:
-    """What the releases of one kind cost at least; of clients drawn in secret nobody asks, for Rényi takes no time."""
-    if not isinstance(release.sampling, Poisson):
-        return 0.0
-    return least_epsilon(release.noise_multiplier, release.sampling.rate, count, delta)
-
-
-def _event(release: Release, *, halved: bool) -> Any:  # noqa: ANN401  # the library's DpEvent is untyped
-    """dp-accounting's event.
-
-    Its privacy loss distributions count noise in parts of what adding one unit changes, half of what replacing one
-    does (``halved``); its Rényi accountant counts it in parts of the sensitivity itself.
-    """
-    from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent, SampledWithoutReplacementDpEvent
-
-    noise = GaussianDpEvent(release.noise_multiplier * (2.0 if halved else 1.0))
-    match release.sampling:
-        case Poisson(rate):
-            return PoissonSampledDpEvent(rate, noise)
-        case FixedSize(population, sample):
-            return SampledWithoutReplacementDpEvent(population, sample, noise)
-        case None:
-            return noise
 
 
 @lru_cache(maxsize=4096)
@@ -119,8 +100,9 @@ def noise_multiplier_for(
     while excess(high - 1.0) <= 0:
         high -= 1.0
     noise = rounded_up(math.exp(_root(excess, high - 1.0, high)))
+    more = 10.0**-DIGITS
     while excess(math.log(noise)) > 0:
-        noise = rounded_up(noise * (1.0 + 10.0**-DIGITS))
+        noise, more = rounded_up(noise * (1.0 + more)), 2.0 * more
     return _of_use(noise, epsilon)
 
 

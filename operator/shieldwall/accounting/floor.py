@@ -13,7 +13,11 @@ MOST_EPSILON: Final = 1000.0
 MOST_STEPS: Final = 1_000_000
 """Of DP-SGD in a training: distributions of more losses take too long."""
 LEAST_DELTA: Final = 1e-10
-"""Of batches: tails of distributions are cut at 1e-15 and rounded at 1e-16, which over a million steps adds up."""
+"""Of batches: tails of distributions are cut at 1e-15."""
+ROUNDING: Final = 1e-15
+"""Of δ, for each batch, left out of what ε is asked for: more than double precision was seen to lose (4e-16)."""
+DELTA_OF_STEP: Final = 4 * ROUNDING
+"""For each step of all rounds: with attempts that are repeated, at most as many again, half of δ is left."""
 _THRESHOLDS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 """In parts of the sensitivity, around what a release is with the unit, 1/2: each shows other noises and rates best."""
 
@@ -39,7 +43,7 @@ def _divergence(threshold: float, shift: float, rate: float, count: int) -> floa
 
     without = math.log1p(-rate) + float(log_ndtr(-threshold)) if rate < 1 else -math.inf
     above = math.exp(without) + rate * math.exp(float(log_ndtr(shift - threshold)))
-    log_b = _log_sum(without, math.log(rate) + float(log_ndtr(-shift - threshold)))
+    log_b = log_sum(without, math.log(rate) + float(log_ndtr(-shift - threshold)))
     share = math.floor(min(above, 1.0) * count) / count
     if share <= math.exp(log_b):
         return 0.0
@@ -48,7 +52,7 @@ def _divergence(threshold: float, shift: float, rate: float, count: int) -> floa
     return share * (math.log(share) - log_b) + beyond
 
 
-def _log_sum(one: float, other: float) -> float:
+def log_sum(one: float, other: float) -> float:
     """log(e^one + e^other); ``other`` is finite."""
     high, low = max(one, other), min(one, other)
     return high + math.log1p(math.exp(low - high))

@@ -32,6 +32,7 @@ from shieldwall.local.report import write_report
 from shieldwall.runtime.aggregation import UnsoundPolicyError
 from shieldwall.runtime.federation.strategies import UnsafeStrategyError
 from shieldwall.runtime.flower.references import ReferenceNotFoundError
+from shieldwall.runtime.flower.secure_aggregation import HiddenUpdatesError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +96,7 @@ def _ordered(options: SimulateOptions) -> Simulation:
 def _run_and_show(simulation: Simulation, options: SimulateOptions) -> int:
     try:
         rows = _run(simulation, options)
-    except (ReferenceNotFoundError, NothingToPoisonError, UnsafeStrategyError) as error:
+    except (ReferenceNotFoundError, NothingToPoisonError, HiddenUpdatesError, UnsafeStrategyError) as error:
         return _unfit(f"{_blamed(error)}{error}")
     except KeyboardInterrupt:
         console(stderr=True).print("interrupted")
@@ -116,6 +117,8 @@ def _blamed(error: Exception) -> str:
             return "--attack: "
         case UnsafeStrategyError():
             return "spec.app.serverApp: "
+        case HiddenUpdatesError():
+            return "spec.app.clientApp: "
         case _:
             return ""
 

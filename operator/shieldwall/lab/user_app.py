@@ -27,6 +27,7 @@ from shieldwall.lab.roster import poisoned
 from shieldwall.lab.run import SUCCESS
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.strategies import refusing, require_message_api
+from shieldwall.runtime.flower.secure_aggregation import require_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -41,7 +42,10 @@ _TURNS: Final = {Poison.LABELS: reverse_labels, Poison.TRIGGER: with_trigger}
 
 @dataclass(slots=True)
 class UserApp:
-    """Everything that a training names of the user's app, loaded; raises ReferenceNotFoundError when it is made."""
+    """Everything that a training names of the user's app, loaded.
+
+    Raises ReferenceNotFoundError or HiddenUpdatesError when it is made.
+    """
 
     policy: RuntimePolicy
     node_config: Mapping[str, Mapping[str, ConfigValue]]
@@ -54,7 +58,7 @@ class UserApp:
     def __post_init__(self) -> None:
         """Load what every trial needs."""
         app = self.policy.app
-        self._clean.load("clientApp", app.client_app)
+        self._clean.load("clientApp", app.client_app, lambda user: require_open(user, self.policy.aggregation.rule))
         if app.mode is Mode.MANAGED:
             self._clean.load("model", app.model or "")
 
@@ -80,7 +84,7 @@ class UserApp:
         if policy.app.mode is Mode.MANAGED:
             trial = laboratory.managed(policy, self._managed(policy, poison), cohort, attackers, seed)
         else:
-            with refusing(), _quiet_flower():
+            with refusing(policy.aggregation.rule), _quiet_flower():
                 server = self._clean.load("serverApp", policy.app.server_app or "", require_message_api)
                 trial = laboratory.wrapped(policy, server, cohort, attackers, seed)
         for kind in poison.values():

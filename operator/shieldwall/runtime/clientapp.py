@@ -21,6 +21,8 @@ from shieldwall.runtime.flower.messages import (
     only_arrays,
 )
 from shieldwall.runtime.flower.packing import pack, unpack
+from shieldwall.runtime.flower.references import load
+from shieldwall.runtime.flower.secure_aggregation import require_open
 from shieldwall.runtime.model import model_sha256
 from shieldwall.runtime.privacy.client import answer
 from shieldwall.runtime.privacy.mechanism import os_generator
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from flwr.app import Context, Message
 
+    from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.contract.privacy import PrivacyPolicy
     from shieldwall.runtime.attestation.manifest import Manifest
     from shieldwall.runtime.attestation.sign import Attestation
@@ -46,6 +49,12 @@ class SealingClientApp(ClientApp):
     """The user's ClientApp; set once, before the first task (see the trainer)."""
     privacy: PrivacyPolicy | None = None
     """Set with it, from the pod's own policy: no message changes it."""
+
+    def adopt(self, policy: RuntimePolicy) -> None:
+        """Load the user's app by the pod's own policy; raises ReferenceNotFoundError or HiddenUpdatesError."""
+        user = load("clientApp", policy.app.client_app)
+        require_open(user, policy.aggregation.rule)
+        self.user, self.privacy = user, policy.privacy
 
     def __call__(self, message: Message, context: Context) -> Message:
         """Answer one message.

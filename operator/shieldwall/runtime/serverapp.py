@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from flwr.app import Context
     from flwr.serverapp import Grid
 
+    from shieldwall.contract.policy import Rule
+
 
 class SystemClock:
     """The machine's clock."""
@@ -74,12 +76,12 @@ def main(grid: Grid, context: Context) -> None:
     if policy.app.mode is Mode.MANAGED:
         train(engine, store, ManagedApp.load(policy.app))
     else:
-        serve(policy.app.server_app or "", PolicyGrid(engine, store), context)
+        serve(policy.app.server_app or "", PolicyGrid(engine, store), context, policy.aggregation.rule)
 
 
-def serve(reference: str, grid: Grid, context: Context) -> None:
+def serve(reference: str, grid: Grid, context: Context, rule: Rule) -> None:
     """Run the user's own ServerApp; raises ReferenceNotFoundError, UnsafeStrategyError, or what the app raises."""
-    with refusing():  # a strategy may be made while the module is imported
+    with refusing(rule):  # a strategy may be made while the module is imported
         user = load("serverApp", reference)
         require_message_api(user)
         user(grid, context)

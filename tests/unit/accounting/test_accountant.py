@@ -152,7 +152,7 @@ def test_what_is_released_in_two_parts_costs_what_it_costs_at_once(noise, count,
     assert apart == pytest.approx(together, rel=1e-6, abs=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(epsilon=EPSILONS, delta=DELTAS, noise=NOISES)
 def test_so_many_releases_fit_and_not_one_more(epsilon, delta, noise):
     fit = releases_within(epsilon, delta, noise)

@@ -39,7 +39,7 @@ def test_it_is_a_sixth_of_what_distributions_say_at_least_where_noise_hides_litt
     ("noise", "rate", "count"), [(0.01, 0.5, 110_000), (0.01, 1.0, 1), (0.02, 0.01, 10_000), (1.0, 0.9, MOST_STEPS)]
 )
 def test_what_hides_nothing_is_told_without_any_distribution(monkeypatch, noise, rate, count):
-    monkeypatch.setattr(accountant, "_event", lambda *_, **__: pytest.fail("a distribution of losses is made"))
+    monkeypatch.setattr(accountant, "epsilon_of_batches", lambda *_: pytest.fail("a distribution of losses is made"))
     assert epsilon_of({Release(noise, Poisson(rate)): count, Release(5.0, Poisson(rate)): 1}, DELTA) == math.inf
 
 

@@ -96,13 +96,18 @@ def test_noise_alone_that_hides_nothing_is_refused(problems):
         ({"noiseMultiplier": 0.01, "batchSize": 500, "steps": 1000}, "noiseMultiplier", "gives ε = more than 1,000"),
         ({"epsilon": 1.0, "batchSize": 1, "steps": 1_000_000}, "steps", "1000000 in each of 100 rounds are more"),
         ({"epsilon": 1.0, "batchSize": 1, "steps": 1, "delta": 1e-30}, "delta", "no epsilon is told below"),
+        (
+            {"noiseMultiplier": 9, "batchSize": 1, "steps": 10_000, "delta": 3e-9},
+            "delta",
+            "nor below 4e-15 for each step",
+        ),
     ],
 )
 def test_what_would_fill_the_memory_or_take_all_day_is_not_computed(problems, monkeypatch, changes, field, words):
     monkeypatch.setattr(Mechanism, "noise", lambda *_: 5.0)  # the advice has an end of its own
     monkeypatch.setattr(Mechanism, "rounds_within", lambda *_: 0)
-    monkeypatch.setattr(accountant, "_event", lambda *_, **__: pytest.fail("a distribution of losses is made"))
-    sampled = {"mode": "RecordLevel", "delta": 1e-7, "clip": 1.0, "records": 1000}
+    monkeypatch.setattr(accountant, "epsilon_of_batches", lambda *_: pytest.fail("a distribution of losses is made"))
+    sampled = {"mode": "RecordLevel", "delta": 1e-6, "clip": 1.0, "records": 1000}
     found = problems(privacy=sampled | changes)
     assert set(found) == {f"spec.privacy.{field}"}
     assert words in found[f"spec.privacy.{field}"]

@@ -249,6 +249,11 @@ def test_under_central_noise_no_update_is_refused_by_comparison(document, policy
             "33334 in each of 30 rounds are more. Use steps <= 33333, or fewer rounds.",
         ),
         ({"privacy": RECORDS | {"delta": 1e-18}}, "privacy.delta", "no epsilon is told below delta = 1e-10"),
+        (
+            {"privacy": RECORDS | {"delta": 1e-9, "steps": 33_333}},
+            "privacy.delta",
+            "nor below 4e-15 for each step of all rounds, whatever the noise: rounding would be a part of it. Use a",
+        ),
         ({"privacy": LOCAL | {"records": 5}}, "privacy", "the mode is ClientLevelLocal"),
         ({"privacy": RECORDS | {"batchSize": 141}}, "privacy.batchSize", "batchSize <= 140"),
         ({"privacy": LOCAL | {"amplification": True}}, "privacy.amplification", "under ClientLevelLocal the server"),

@@ -24,14 +24,14 @@ RECORDS = {"epsilon": 1.0, "delta": 1e-5, "clip": 1.0, "records": 120, "batchSiz
 @pytest.fixture
 def counting(monkeypatch):
     """In which threads ε of samples is calculated; what was calculated before is forgotten."""
-    threads, event = [], accountant._event
+    threads, count = [], accountant.epsilon_of_batches
 
-    def watched(*arguments, **named):
+    def watched(*arguments):
         threads.append(threading.current_thread())
-        return event(*arguments, **named)
+        return count(*arguments)
 
-    monkeypatch.setattr(accountant, "_event", watched)
-    accountant._sampled.cache_clear()
+    monkeypatch.setattr(accountant, "epsilon_of_batches", watched)
+    accountant._of_batches.cache_clear()
     accountant.noise_multiplier_for.cache_clear()
     return threads
 

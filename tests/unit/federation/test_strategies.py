@@ -6,10 +6,13 @@ from types import MethodType
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, MetricRecord
+from flwr.server import workflow
+from flwr.server.workflow import SecAggPlusWorkflow, SecAggWorkflow
 from flwr.serverapp import ServerApp, strategy
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shieldwall.contract.policy import Rule
 from shieldwall.contract.records import Fate
 from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.federation.dtypes import as_sent_first
@@ -42,7 +45,11 @@ ARGUMENTS = {
     strategy.DifferentialPrivacyServerSideAdaptiveClipping: (strategy.FedAvg(), 0.1, 5),
     strategy.DifferentialPrivacyClientSideAdaptiveClipping: (strategy.FedAvg(), 0.1, 5),
     strategy.QFedAvg: (0.1,),
+    SecAggPlusWorkflow: (3, 2),
+    SecAggWorkflow: (2,),
 }
+WORKFLOWS = {SecAggPlusWorkflow, SecAggWorkflow}
+RULE = Rule.FED_TRIMMED_AVG
 
 
 def all_strategies():
@@ -51,7 +58,12 @@ def all_strategies():
 
 
 def test_there_is_an_answer_for_every_strategy():
-    assert all_strategies() == set(AVERAGES) | set(OPTIMISERS) | set(REFUSED)
+    assert all_strategies() == set(AVERAGES) | set(OPTIMISERS) | set(REFUSED) - WORKFLOWS
+
+
+def test_there_is_an_answer_for_every_workflow_of_secure_aggregation():
+    found = {kind for name, kind in vars(workflow).items() if "SecAgg" in name}
+    assert found == WORKFLOWS <= set(REFUSED)
 
 
 FIRST = {"weights": np.zeros((2, 3), np.float32), "scale": np.array(1.0, np.float32), "steps": np.array(7, np.int64)}
@@ -82,7 +94,7 @@ def start(world, tmp_path, kind, options, rounds=3):
     liar = world.clients[-1]
     liar.train, liar.sign = MethodType(lie, liar), MethodType(claim_everything, liar)
     initial = ArrayRecord(array_dict={name: Array(array) for name, array in FIRST.items()})
-    with refusing():
+    with refusing(RULE):
         user = kind(**TRAIN_ONLY, **options)
         grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
         return user.start(grid=grid, initial_arrays=initial, num_rounds=rounds, timeout=30)
@@ -121,15 +133,15 @@ def test_clients_that_keep_their_dtypes_are_admitted_in_every_round(world, tmp_p
 def test_what_cannot_be_made_safe_is_refused_with_the_reason_when_it_is_made(kind):
     derived = type("Own", (kind,), {})
     for made in (kind, derived):
-        with refusing(), pytest.raises(UnsafeStrategyError, match=kind.__name__) as caught:
+        with refusing(RULE), pytest.raises(UnsafeStrategyError, match=kind.__name__) as caught:
             made(*ARGUMENTS.get(kind, ()))
-        assert REFUSED[kind] in str(caught.value)
+        assert REFUSED[kind].format(rule="FedTrimmedAvg") in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_outside_of_a_wrapped_training_flower_is_as_it_was(kind):
     before = kind.__init__
-    with refusing():
+    with refusing(RULE):
         pass
     assert kind.__init__ is before
     assert isinstance(kind(*ARGUMENTS.get(kind, ())), kind)
@@ -147,16 +159,20 @@ def test_a_server_app_of_the_older_api_is_refused():
         ("strategy = QFedAvg(0.1)\napp = ServerApp()\n@app.main()\ndef main(grid, context): pass", UnsafeStrategyError),
         ("app = ServerApp()\n@app.main()\ndef main(grid, context): QFedAvg(0.1)", UnsafeStrategyError),
         ("app = ServerApp(server_fn=lambda context: None)", UnsafeStrategyError),
+        ("app = ServerApp()\n@app.main()\ndef main(grid, context): SecAggPlusWorkflow(3, 2)", UnsafeStrategyError),
         ("app = ServerApp()\n@app.main()\ndef main(grid, context): raise KeyError(grid)", KeyError),
     ],
 )
 def test_the_aggregator_runs_the_users_app_so_that_these_are_refused(tmp_path, monkeypatch, place, error):
     name = f"user_{abs(hash(place))}"
-    imports = "from flwr.serverapp import ServerApp\nfrom flwr.serverapp.strategy import QFedAvg\n"
+    imports = (
+        "from flwr.server.workflow import SecAggPlusWorkflow\n"
+        "from flwr.serverapp import ServerApp\nfrom flwr.serverapp.strategy import QFedAvg\n"
+    )
     (tmp_path / f"{name}.py").write_text(imports + place)
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(error):
-        serve(f"{name}:app", "the grid", None)
+        serve(f"{name}:app", "the grid", None, RULE)
     assert isinstance(strategy.QFedAvg(0.1), strategy.QFedAvg)
 
 

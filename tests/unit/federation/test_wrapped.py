@@ -175,6 +175,15 @@ def test_what_cannot_be_made_safe_is_refused(world, tmp_path, contents):
         grid.send_and_receive(messages)
 
 
+def test_a_protocol_of_masks_is_refused_with_the_reason_whoever_speaks_it(world, tmp_path):
+    grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
+    asked = {"secaggplus_configs": ConfigRecord({"stage": "setup"}), "arrays": initial()}
+    with pytest.raises(UnsafeStrategyError, match="FedTrimmedAvg has to see every one") as refused:
+        grid.send_and_receive([Message(RecordDict(asked), node, "train") for node in grid.get_node_ids()])
+    assert "mode RecordLevel or ClientLevelLocal" in str(refused.value)
+    assert not world.steward.closed
+
+
 def test_a_lie_is_outvoted_and_on_record(world, tmp_path):
     liar = world.clients[-1]
     liar.train = MethodType(lie, liar)

@@ -224,12 +224,22 @@ def test_a_step_that_another_library_made_is_counted_once():
 
 
 class Passes:
-    """Opacus' model and optimizer as far as ``make_private`` knows them; each batch is a pass."""
+    """A model, and Opacus' model and optimizer, as far as ``make_private`` knows them; each batch is a pass."""
 
-    grad_accumulation_allowed, accumulated_iterations = True, 1
+    grad_accumulation_allowed, accumulated_iterations, training = True, 1, True
 
-    def __init__(self, *_, **parameters):
+    def __init__(self, *modules, **parameters):
+        self.inside = modules
         self.__dict__.update(parameters)
+
+    def parameters(self):
+        yield SimpleNamespace(device="cpu")
+
+    def modules(self):
+        return [self]
+
+    def register_forward_pre_hook(self, hook):
+        self.forward = hook
 
     def forbid_grad_accumulation(self):
         self.grad_accumulation_allowed = False
@@ -249,22 +259,36 @@ def without_opacus(monkeypatch):
     """What ``make_private`` makes of a session where torch and opacus are stand-ins; the real ones: make test-torch."""
     data = SimpleNamespace(DataLoader=Passes)
     stand_ins = {
-        "torch": SimpleNamespace(Generator=Passes, utils=SimpleNamespace(data=data)),
+        "torch": SimpleNamespace(Generator=Passes, utils=SimpleNamespace(data=data), is_grad_enabled=lambda: True),
         "opacus": SimpleNamespace(GradSampleModule=Passes),
         "opacus.optimizers": SimpleNamespace(DPOptimizer=Passes),
         "opacus.validators": SimpleNamespace(ModuleValidator=SimpleNamespace(validate=lambda *_, **__: None)),
     }
     for name, module in stand_ins.items():
         monkeypatch.setitem(sys.modules, name, module)
-    model = SimpleNamespace(parameters=lambda: iter([SimpleNamespace(device="cpu")]))
     loader = SimpleNamespace(dataset=range(100), collate_fn=list)
-    return lambda private: make_private(model, None, loader, private)
+    return lambda private: make_private(Passes(), None, loader, private)
 
 
 def test_opacus_is_told_that_gradients_may_not_add_up_over_batches(without_opacus):
     model, _, _ = without_opacus(quiet())
 
     assert not model.grad_accumulation_allowed
+
+
+def test_opacus_makes_one_forward_pass_for_each_step(without_opacus):
+    private = quiet()
+    clipping, optimizer, _ = without_opacus(private)
+    (model,) = clipping.inside
+    for _ in private.batches(100):
+        model.forward(model, ())
+        with pytest.raises(DpSgdError, match="a step is made of one forward pass"):
+            model.forward(model, ())
+        model.training = False
+        model.forward(model, ())
+        model.training = True
+        optimizer.hook(optimizer)
+    assert private.taken > 1
 
 
 def test_opacus_may_not_leave_a_step_out_and_add_its_gradients_to_the_next(without_opacus):

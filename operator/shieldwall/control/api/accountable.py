@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.accounting.floor import LEAST_DELTA, MOST_STEPS
+from shieldwall.accounting.floor import DELTA_OF_STEP, LEAST_DELTA, MOST_STEPS
 from shieldwall.control.api.crossrule import CrossRule
 from shieldwall.control.api.privacy import MODE, PrivacyMode
 
@@ -18,8 +18,9 @@ def _countable(spec: Spec) -> bool:
 
 def _known(spec: Spec) -> bool:
     privacy = spec.privacy
-    by_record = spec.privacy_mode is PrivacyMode.RECORD_LEVEL
-    return privacy is None or privacy.delta is None or not by_record or privacy.delta >= LEAST_DELTA
+    if privacy is None or privacy.delta is None or spec.privacy_mode is not PrivacyMode.RECORD_LEVEL:
+        return True
+    return privacy.delta >= max(LEAST_DELTA, DELTA_OF_STEP * (privacy.steps or 0) * spec.rounds.count)
 
 
 ACCOUNTABLE: Final = (
@@ -34,10 +35,11 @@ ACCOUNTABLE: Final = (
     CrossRule(
         "privacy.delta",
         f"{MODE} != 'RecordLevel' || !has(self.privacy) || !has(self.privacy.delta)"
-        f" || self.privacy.delta >= {LEAST_DELTA:.10f}",
+        f" || (self.privacy.delta >= {LEAST_DELTA:.10f} && (!has(self.privacy.steps)"
+        f" || self.privacy.delta >= {DELTA_OF_STEP:.15f} * double(self.privacy.steps * self.rounds.count)))",
         _known,
-        f"With batches no epsilon is told below delta = {LEAST_DELTA:g}, whatever the noise: rounding would be a"
-        " part of it. Use a larger delta.",
-        frozenset({"privacy"}),
+        f"With batches no epsilon is told below delta = {LEAST_DELTA:g}, nor below {DELTA_OF_STEP:g} for each step of"
+        " all rounds, whatever the noise: rounding would be a part of it. Use a larger delta, or fewer steps.",
+        frozenset({"privacy", "rounds"}),
     ),
 )

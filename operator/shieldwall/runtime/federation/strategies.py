@@ -1,4 +1,4 @@
-"""Which of Flower's own strategies cannot keep their promise behind the policy's Grid, and why.
+"""Which of Flower's own strategies and workflows cannot keep their promise behind the policy's Grid, and why.
 
 A strategy sees one reply for each client, and all of them carry the policy's aggregate. Averages, server optimisers,
 medians and selections among equals all come to that aggregate. What needs each client's own update cannot work; it
@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final
 
+from flwr.server.workflow import SecAggPlusWorkflow, SecAggWorkflow
 from flwr.serverapp import strategy
+
+from shieldwall.runtime.flower.secure_aggregation import HIDES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from shieldwall.contract.policy import Rule
 
 
 class UnsafeStrategyError(ValueError):
@@ -26,7 +31,7 @@ _NOISE: Final = (
     " of another sensitivity: the ε that it names would not hold. Leave the wrapper out; spec.privacy is the place"
     " for differential privacy"
 )
-REFUSED: Final[dict[type[strategy.Strategy], str]] = {
+REFUSED: Final[dict[type[object], str]] = {
     strategy.DifferentialPrivacyServerSideFixedClipping: _NOISE,
     strategy.DifferentialPrivacyClientSideFixedClipping: _NOISE,
     strategy.DifferentialPrivacyServerSideAdaptiveClipping: _NOISE,
@@ -37,16 +42,19 @@ REFUSED: Final[dict[type[strategy.Strategy], str]] = {
         "weighs each client's own update by its loss, and what it gets is one aggregate for all: its fairness would"
         " be lost without a word. Use FedAvg"
     ),
+    SecAggPlusWorkflow: HIDES,
+    SecAggWorkflow: HIDES,
 }
+"""With the name of the policy's rule to be filled in."""
 
 
 @contextmanager
-def refusing() -> Iterator[None]:
+def refusing(rule: Rule) -> Iterator[None]:
     """While this lasts, making one of REFUSED, or of a class derived from it, raises UnsafeStrategyError."""
     honest = {kind: kind.__dict__.get("__init__") for kind in REFUSED}
     try:
         for kind, reason in REFUSED.items():
-            type.__setattr__(kind, "__init__", _refusal(kind, reason))
+            type.__setattr__(kind, "__init__", _refusal(kind, reason.format(rule=rule)))
         yield
     finally:
         for kind, init in honest.items():
@@ -56,7 +64,7 @@ def refusing() -> Iterator[None]:
                 type.__setattr__(kind, "__init__", init)
 
 
-def _refusal(kind: type[strategy.Strategy], reason: str) -> Callable[..., None]:
+def _refusal(kind: type[object], reason: str) -> Callable[..., None]:
     @wraps(kind.__init__)
     def refuse(*_: Any, **__: Any) -> None:  # noqa: ANN401  # whatever the strategy takes
         raise UnsafeStrategyError(f"{kind.__name__} {reason}.")

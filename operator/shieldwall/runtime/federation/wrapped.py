@@ -32,6 +32,7 @@ from shieldwall.runtime.flower.messages import (
     decode_array,
 )
 from shieldwall.runtime.flower.packing import MalformedArraysError
+from shieldwall.runtime.flower.secure_aggregation import HIDES, asks_for_masks
 from shieldwall.runtime.model import InvalidModelError, Model
 
 if TYPE_CHECKING:
@@ -169,6 +170,9 @@ class PolicyGrid(Grid):
         An update is only defined against what its client was sent, so a strategy that sends different models to
         different clients cannot be aggregated robustly.
         """
+        if any(map(asks_for_masks, messages)):
+            rule = self._engine.policy.aggregation.rule
+            raise UnsafeStrategyError(f"secure aggregation {HIDES.format(rule=rule)}.")
         records = [message.content.array_records for message in messages]
         if any(len(record) != 1 for record in records):
             raise UnsafeStrategyError("the strategy must send exactly one ArrayRecord in each message")

@@ -34,11 +34,9 @@ def main(argv: Sequence[str]) -> int:
     from shieldwall.runtime import clientapp
     from shieldwall.runtime.fab import fab_sha256
     from shieldwall.runtime.flower.pin import pin_app
-    from shieldwall.runtime.flower.references import load
     from shieldwall.runtime.flower.warm import WarmParent
 
     policy = RuntimePolicy.from_json(paths.policy.read_text())
     pin_app(fab_sha256(policy))
-    clientapp.app.user = load("clientApp", policy.app.client_app)
-    clientapp.app.privacy = policy.privacy
+    clientapp.app.adopt(policy)
     return WarmParent(paths.home / "warm", flower_superexec, {"flwr-clientapp": flwr_clientapp}).run()

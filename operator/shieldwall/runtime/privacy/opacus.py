@@ -11,8 +11,9 @@ For example::
 Opacus clips the gradients of single records and adds the noise. How much, which records a step takes, and how many
 steps there are, is what ``dp_sgd`` says. Opacus' own accountant is not asked: it counts another adjacency.
 
-Each batch is one forward and backward pass and one step. Gradients that add up over passes are refused, and so is
-Opacus' ``BatchMemoryManager``: a record that is in two of them would move the sum by twice what the noise is for.
+Each batch is one forward and backward pass and one step. Gradients that add up over passes are refused, and so are two
+forward passes before a step and Opacus' ``BatchMemoryManager``: a record that is in two of them would move the sum by
+twice what the noise is for. Passes of the whole model are counted; an app that calls its layers one by one is not seen.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def make_private(
         expected_batch_size=private.batch_size,
         generator=seeded,
     )
-    noised.attach_step_hook(lambda made: _count(private, made))
+    passes = _Passes()
+    model.register_forward_pre_hook(passes)
+    noised.attach_step_hook(lambda made: _count(private, made, passes))
     noised.signal_skip_step = _refuse_to_skip
     drawn = torch.utils.data.DataLoader(
         loader.dataset,
@@ -76,7 +79,31 @@ def make_private(
     return clipping, noised, drawn
 
 
-def _count(private: DpSgd, made: Any) -> None:  # noqa: ANN401  # as above
+class _Passes:
+    """Forward passes since the last step, but for those by which nothing is learned."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def __call__(self, model: Any, _: object) -> None:  # noqa: ANN401  # as above
+        """Count one, before it is made; raises DpSgdError for a second."""
+        from torch import is_grad_enabled
+
+        if not is_grad_enabled() or not any(part.training for part in model.modules()):
+            return
+        if self._made:
+            raise DpSgdError(
+                "a step is made of one forward pass: a record that is in two of them, in different rows, counts twice."
+                " Call optimizer.step() for each batch, and measure under torch.no_grad()"
+            )
+        self._made = 1
+
+    def begin(self) -> None:
+        """Begin the next step."""
+        self._made = 0
+
+
+def _count(private: DpSgd, made: Any, passes: _Passes) -> None:  # noqa: ANN401  # as above
     """Count the step of a DPOptimizer, before it moves the model; raises DpSgdError where it was not the policy's."""
     if made.accumulated_iterations != 1:
         raise DpSgdError(
@@ -88,6 +115,7 @@ def _count(private: DpSgd, made: Any) -> None:  # noqa: ANN401  # as above
     if used != asked:
         raise DpSgdError(f"the policy sets {asked}, and the optimizer has {used}: leave it as make_private made it")
     private.take()
+    passes.begin()
 
 
 def _refuse_to_skip(do_skip: object = True) -> None:  # noqa: FBT002  # Opacus' own signature
