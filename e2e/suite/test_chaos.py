@@ -1,220 +1,190 @@
-"""One thing is killed in mid-run, each in a run of its own: the run ends with the model of an undisturbed one.
+"""One thing after another is killed in mid-round: the run ends with the models of an undisturbed one.
 
 Where a reply was lost the model may differ: then the round's record names who did not answer, and the accuracy is
-within a point. Runs go on side by side, each in one of a few namespaces; what hurts them all is killed in the end, when
-no other run is there.
+within a point. Kills that hurt the same thing share a run; each run is done when the first of its kills is asked for.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from queue import SimpleQueue
+from dataclasses import dataclass
 
 import pytest
 
-from . import node
-from .conftest import leave_evidence, space
-from .documents import digits
-from .kubectl import eventually
-from .leaves import same, shown
+from . import kills
+from .chaos import CLIENTS, WITHIN, Kill, Run, begin, clear, disturb, finish
+from .conftest import leave_evidence
+from .ledger import arrived, attempt, ended, lost, released
 
-pytestmark = pytest.mark.timeout(1800)  # the first test waits for whatever runs beside it
+pytestmark = pytest.mark.timeout(900)  # the first test of a run waits for all of it
 
-CLIENTS, ROUNDS, KILL_AFTER = 3, 8, 3
 POINT = 0.01
-LANES = 2
-"""More would ask for more than two processors."""
+VICTIM = "dresden"
+SILENT = {"no-reply", "client-error", "not-asked"}
+"""What becomes of a reply that was lost, and nobody's fault."""
 
 
-def ledger(kubectl):
-    """Every attempt at a round, as the model's volume has it."""
-    text = kubectl.run("digits-aggregator-0", "aggregator", "cat", "/var/lib/shieldwall/model/ledger.jsonl")
-    return [json.loads(line) for line in text.splitlines()]
+@dataclass(frozen=True)
+class Plan:
+    """One run and what is killed in it."""
+
+    rounds: int
+    replies: int
+    """That a round needs."""
+    kills: tuple[Kill, ...] = ()
 
 
-def finish(kubectl, seconds=240):
-    status = eventually(lambda: (s := kubectl.status("digits")).get("phase") in {"Completed", "Failed"} and s, seconds)
-    assert status["phase"] == "Completed", status
-    assert status["round"] == ROUNDS
-    return status
+def of_client(what, aim, **more):
+    return Kill(what, aim, victim=VICTIM, **more)
 
 
-def clear(kubectl):
-    kubectl.delete("ft", "digits")
-    eventually(lambda: not kubectl.all("pods", "shieldwall.dev/training=digits"), 90)
-    kubectl("delete", "pvc", "--all", "--wait=true")
-
-
-def container(name, of):
-    """Kills a container's first process; what it returns says whether another has taken its place."""
-
-    def kill(kubectl, _site):
-        pod = kubectl.get("pod", pod_of(kubectl, of))
-        node.kill_container(pod, name)
-        return lambda: restarts(kubectl.get("pod", pod["metadata"]["name"]), name) > restarts(pod, name)
-
-    return kill
-
-
-def restarts(pod, name):
-    statuses = [*pod["status"]["containerStatuses"], *pod["status"]["initContainerStatuses"]]
-    return next(each["restartCount"] for each in statuses if each["name"] == name)
-
-
-def pod(of):
-    """Deletes a pod at once; what it returns says whether another has taken its place."""
-
-    def kill(kubectl, _site):
-        uid = kubectl.get("pod", pod_of(kubectl, of))["metadata"]["uid"]
-        kubectl.delete("pod", pod_of(kubectl, of), "--force", "--grace-period=0")
-        return lambda: kubectl.get("pod", pod_of(kubectl, of))["metadata"]["uid"] != uid
-
-    return kill
-
-
-def pod_of(kubectl, of):
-    component, _, client = of.partition("/")
-    selector = f"shieldwall.dev/training=digits,app.kubernetes.io/component={component}"
-    selector += f",shieldwall.dev/client={client}" if client else ""
-    return next(
-        each["metadata"]["name"]
-        for each in kubectl.all("pods", selector)
-        if "deletionTimestamp" not in each["metadata"]
-    )
-
-
-def operators(_kubectl, site):
-    inside = site.kubectl.inside(site.helm.namespace)
-
-    def ready():
-        return {
-            each["metadata"]["uid"]
-            for each in inside.all("pods", "app.kubernetes.io/component=operator")
-            if any(it["type"] == "Ready" and it["status"] == "True" for it in each["status"].get("conditions", []))
-        }
-
-    before = ready()
-    inside("delete", "pods", "-l", "app.kubernetes.io/component=operator", "--force", "--grace-period=0")
-    return lambda: bool(ready() - before)
-
-
-def kubelet(_kubectl, site):
-    site.node.kill_kubelet()
-    time.sleep(30)
-    site.node.start_kubelet()
-    return lambda: True
-
-
-KILLS = {
-    "operator": operators,
-    "superlink": container("superlink", "server"),
-    "steward": container("steward", "server"),
-    "server's proxy": container("proxy", "server"),
-    "server pod": pod("server"),
-    "aggregator": container("aggregator", "aggregator"),
-    "aggregator pod": pod("aggregator"),
-    "aggregator's proxy": container("proxy", "aggregator"),
-    "supernode": container("supernode", "client/dresden"),
-    "trainer": container("trainer", "client/dresden"),
-    "client's proxy": container("proxy", "client/dresden"),
-    "client pod": pod("client/dresden"),
-    "kubelet": kubelet,
+PLANS = {
+    "undisturbed": Plan(36, len(CLIENTS)),
+    "server and proxies": Plan(
+        30,
+        len(CLIENTS),
+        (
+            Kill("superlink", kills.container("superlink", "server")),
+            Kill("steward", kills.container("steward", "server"), renews="client.berlin"),
+            Kill("server's proxy", kills.container("proxy", "server"), renews="server"),
+            Kill("aggregator's proxy", kills.container("proxy", "aggregator")),
+            Kill("client's proxy", kills.container("proxy", f"client/{VICTIM}")),
+        ),
+    ),
+    "server pod and aggregator": Plan(
+        20,
+        len(CLIENTS),
+        (
+            Kill("server pod", kills.pod("server"), renews="server", anywhere=True),
+            Kill("aggregator", kills.container("aggregator", "aggregator"), ends_the_run=True),
+            Kill("aggregator pod", kills.pod("aggregator"), ends_the_run=True, anywhere=True),
+        ),
+    ),
+    "clients": Plan(
+        30,
+        len(CLIENTS) - 1,
+        (
+            of_client("supernode", kills.container("supernode", f"client/{VICTIM}")),
+            of_client("trainer", kills.container("trainer", f"client/{VICTIM}")),
+            of_client("client pod", kills.pod(f"client/{VICTIM}"), anywhere=True),
+        ),
+    ),
+    "what all trainings need": Plan(
+        36,
+        len(CLIENTS),
+        (
+            Kill("operator", kills.operators, renews="client.berlin", anywhere=True),
+            Kill("kubelet", kills.kubelet),
+        ),
+    ),
 }
-ANYWHERE = {"operator", "server pod", "aggregator pod", "client pod"}
-"""What kubectl alone can kill; the rest are processes of the node."""
-FOR_ALL = {"operator", "kubelet"}
-"""What every training feels."""
+GRACE = 10
+CASES = [
+    pytest.param(name, kill, id=kill.what.replace(" ", "-")) for name, plan in PLANS.items() for kill in plan.kills
+]
 
 
 @pytest.fixture(scope="module")
-def runs(site, release, request):
-    """By what is killed, None for nothing: what came of it, as a future."""
-    kills = [None, *(what for what in KILLS if site.own or what in ANYWHERE)]
-    with ExitStack() as exits:
-        lanes = SimpleQueue()
-        for number in range(LANES):
-            lanes.put(exits.enter_context(space(site, request, f"-{number}")))
+def runs(site, kubectl):
+    """What came of a run, by the name of its plan; done when first asked for, one at a time."""
+    done = {}
 
-        def one(what):
-            kubectl = lanes.get()
-            try:
-                return run(site, kubectl, what)
-            except BaseException:
-                leave_evidence(kubectl, f"chaos-{what}".replace(" ", "-").replace("'", ""))
-                raise
-            finally:
-                try:
-                    clear(kubectl)
-                finally:
-                    lanes.put(kubectl)  # a lane that is lost would be waited for in vain
+    def run_of(name):
+        if name not in done:
+            done[name] = carry_out(site, kubectl, name)
+        return done[name]
 
-        pool = exits.enter_context(ThreadPoolExecutor(LANES))
-        alone = exits.enter_context(ThreadPoolExecutor(1))
-        futures = {what: pool.submit(one, what) for what in kills if what not in FOR_ALL}
-        others = list(futures.values())
-
-        def after(what):
-            wait(others)
-            return one(what)
-
-        yield futures | {what: alone.submit(after, what) for what in kills if what in FOR_ALL}
-        for future in (*others, *futures.values()):
-            future.cancel()
+    return run_of
 
 
-def run(site, kubectl, what):
-    """One run from its first round to its last. Returns its status, its ledger, and the seconds that healing took."""
-    kubectl.apply(digits(site.images.digits, CLIENTS, ROUNDS))
-    healing = {}
-    if what is not None:
-        eventually(lambda: kubectl.status("digits").get("round", 0) >= KILL_AFTER, 240, 0.2)
-        replaced = KILLS[what](kubectl, site)
-        began = time.monotonic()
-        at = kubectl.status("digits")["round"]
-        eventually(lambda: replaced() and told_right(kubectl), 60, 0.2)
-        healing["seconds until status is right"] = round(time.monotonic() - began, 1)
-        assert at < ROUNDS or what == "kubelet", "the run had ended; without a kubelet it may, in half a minute"
-        eventually(lambda: kubectl.status("digits").get("round", 0) > at or at == ROUNDS, 180, 0.2)
-        healing["seconds to the next round"] = round(time.monotonic() - began, 1)
-    status = finish(kubectl)
-    return status, ledger(kubectl), healing
-
-
-def told_right(kubectl):
-    """Whether status says that every certificate is in use, and openssl sees the one that it names as the server's."""
-    status = kubectl.status("digits")
-    pki = status["pki"]
-    served = {each["subject"]: each["serial"] for each in pki["certificates"] if each["served"]}
-    right = status["phase"] != "Unreachable" and pki["served"] == pki["total"] == CLIENTS + 2
-    return right and same(served["server"], shown(kubectl))
+def carry_out(site, kubectl, name):
+    plan, run = PLANS[name], Run()
+    try:
+        begin(site, kubectl, plan.rounds, plan.replies, GRACE)
+        for kill in plan.kills:
+            if site.own or kill.anywhere:
+                run.wounds[kill.what] = disturb(site, kubectl, kill)
+        finish(kubectl, run)
+    except Exception as error:  # noqa: BLE001  # each of the run's cases fails by it
+        run.failure = error
+        leave_evidence(kubectl, f"chaos-{name}".replace(" ", "-"))
+    finally:
+        clear(kubectl)
+    return run
 
 
 def test_undisturbed_every_round_is_released_once(runs):
-    status, records, _ = runs[None].result()
-    assert [each["outcome"] for each in records] == ["released"] * ROUNDS
-    assert all(each["admitted"] == CLIENTS for each in records)
-    assert status["phase"] == "Completed"
+    run = runs("undisturbed")
+    if run.failure:
+        raise run.failure
+    assert [each["outcome"] for each in run.records] == ["released"] * PLANS["undisturbed"].rounds
+    assert all(each["admitted"] == len(CLIENTS) for each in run.records)
+    assert run.status["phase"] == "Completed"
 
 
-@pytest.mark.parametrize("what", KILLS)
-def test_killed_in_mid_run(runs, report, what):
-    if what not in runs:
+@pytest.mark.parametrize(("name", "kill"), CASES)
+def test_killed_in_mid_round(site, runs, report, name, kill):
+    if not (site.own or kill.anywhere):
         pytest.skip("needs the node of the suite's own cluster")
-    undisturbed = runs[None].result()[0]
-    status, records, healing = runs[what].result()
-    released = [each for each in records if each["outcome"] == "released"]
-    lost = {each["round"]: CLIENTS - each["admitted"] for each in released if each["admitted"] < CLIENTS}
-    repeated = len(records) - len(released)
-    report(f"killed: {what}", healing | {"rounds repeated": repeated, "replies lost": sum(lost.values())})
-    assert sorted(each["round"] for each in released) == list(range(1, ROUNDS + 1)), "each round counts once"
-    if lost:
-        assert abs(status["accuracy"] - undisturbed["accuracy"]) <= POINT
-        for each in released:
-            if each["round"] in lost:
-                named = [reply["client"] for reply in each["replies"] if reply["fate"] != "admitted"]
-                assert len(named) == lost[each["round"]], each
+    undisturbed, run = runs("undisturbed"), runs(name)
+    if run.failure and kill.what not in run.wounds:
+        raise run.failure
+    report(f"killed: {kill.what}", figures(run, kill))
+    if run.failure:
+        raise run.failure
+    assert run.wounds[kill.what].hit(run.records, kill.victim), "in mid-round"
+    assert run.wounds[kill.what].right <= WITHIN
+    assert (run.status["phase"], run.status["round"]) == ("Completed", PLANS[name].rounds), run.status
+    its = released(run.records)
+    assert [each["round"] for each in its] == list(range(1, PLANS[name].rounds + 1)), "each round counts once"
+    for each in run.since(kill.what):
+        silent = lost(each, CLIENTS)
+        assert len(silent) == len(CLIENTS) - each["admitted"], each
+        assert set(silent.values()) <= SILENT, each
+        assert set(silent) <= {kill.victim} or (each["outcome"] == "repeated" and not kill.victim), each
+        assert silent or each["outcome"] == "released", each
+    same_end(run, released(undisturbed.records))
+
+
+def same_end(run, undisturbed):
+    """The last model is that of the undisturbed run after as many rounds; where replies were lost it is as good."""
+    its = released(run.records)
+    twin = undisturbed[len(its) - 1]
+    assert run.status["model"]["sha256"] == its[-1]["model_sha256"]
+    if any(lost(each, CLIENTS) for each in its):
+        assert run.status["accuracy"] == pytest.approx(its[-1]["metrics"]["accuracy"])
+        assert abs(its[-1]["metrics"]["accuracy"] - twin["metrics"]["accuracy"]) <= POINT
     else:
-        assert status["model"]["sha256"] == undisturbed["model"]["sha256"]
+        sums = [each["model_sha256"] for each in its]
+        assert sums == [each["model_sha256"] for each in undisturbed[: len(its)]], "of every round"
+
+
+def figures(run, kill):
+    """What a kill cost."""
+    wound, records = run.wounds[kill.what], run.since(kill.what)
+    found = {"seconds until Ready": wound.ready, "seconds until status was right": wound.right}
+    if after := wound.next_release(run.records):
+        found["seconds to the next round"] = round(ended(after) - wound.before, 1)
+    unrecorded = attempt(wound.opened) not in map(attempt, run.records)
+    found["rounds repeated"] = sum(each["outcome"] == "repeated" for each in records) + unrecorded
+    found["replies lost"] = [list(silent.items()) for each in records if (silent := lost(each, CLIENTS))]
+    if kill.victim:
+        back = next(
+            (
+                at
+                for each in records
+                if (at := arrived(each, kill.victim) or 0) > wound.after and not lost(each, CLIENTS)
+            ),
+            None,
+        )
+        found["seconds until it has a part again"] = round(back - wound.before, 1) if back else None
+    return found
+
+
+def test_kills_of_clients_lost_replies(site, runs):
+    """Else nobody would have seen that records name them."""
+    if not site.own:
+        pytest.skip("needs the node of the suite's own cluster")
+    run = runs("clients")
+    if run.failure:
+        raise run.failure
+    assert any(lost(each, CLIENTS) for each in released(run.records))
