@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .documents import CITIES, digits
+from .documents import digits
 from .kubectl import eventually
 from .leaves import same, shown
 from .ledger import arrived, attempt, ended, ledger, lost, newest, open_attempt, released
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .kubectl import Kubectl
 
 Json = dict[str, Any]
-CLIENTS = CITIES[:4]
 TRIES = 3
 """A strike that fell between two rounds is done again in the next one."""
 WITHIN = 60
@@ -65,8 +64,8 @@ class Wound:
         own = next((each for each in records if attempt(each) == attempt(self.opened)), None)
         if own is None:
             return bool(self.opened["opened"] <= self.before)
-        answered = arrived(own, victim) if victim else None
-        late = answered is None or answered > self.after or victim in lost(own, CLIENTS)
+        answered = arrived(own, victim) if victim and not lost(own, (victim,)) else None
+        late = answered is None or answered > self.after
         return bool(own["opened"] <= self.before) and self.after <= ended(own) and late
 
     def next_release(self, records: list[Json]) -> Json | None:
@@ -94,11 +93,11 @@ class Run:
         ]
 
 
-def begin(site: Site, kubectl: Kubectl, rounds: int, replies: int, grace: int) -> None:
+def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json) -> None:
     """Apply the example with longer rounds: many small steps learn what a few great ones do."""
-    document = digits(site.images.digits, len(CLIENTS), rounds)
-    document["spec"]["rounds"] |= {"minReplies": replies, "graceSeconds": grace}
-    document["spec"]["app"]["config"] |= {"local-epochs": 200, "lr": 0.004}
+    document = digits(site.images.digits, clients, rounds["count"])
+    document["spec"]["rounds"] |= rounds
+    document["spec"]["app"]["config"] |= {"local-epochs": 100, "lr": 0.008}
     kubectl.apply(document)
     eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 240)
 
@@ -118,18 +117,18 @@ def clear(kubectl: Kubectl) -> None:
     kubectl("delete", "pvc", "--all", "--wait=true")
 
 
-def disturb(site: Site, kubectl: Kubectl, kill: Kill) -> Wound:
+def disturb(site: Site, kubectl: Kubectl, kill: Kill, clients: tuple[str, ...]) -> Wound:
     """Kill in mid-round, and wait until status is right and a round is released. Raises AssertionError."""
     for _ in range(TRIES):
-        wound = _strike(site, kubectl, kill)
+        wound = _strike(site, kubectl, kill, clients)
         records = eventually(lambda it=wound: it.next_release(r := ledger(kubectl)) and r, _NEXT_ROUND)
         if wound.hit(records, kill.victim):
             return wound
     raise AssertionError(f"{kill.what}: of {TRIES} strikes none fell inside a round; the last one: {wound}")
 
 
-def _strike(site: Site, kubectl: Kubectl, kill: Kill) -> Wound:
-    eventually(lambda: not lost(ledger(kubectl)[-1], CLIENTS), _NEXT_ROUND)  # all have a part again
+def _strike(site: Site, kubectl: Kubectl, kill: Kill, clients: tuple[str, ...]) -> Wound:
+    eventually(lambda: not lost(ledger(kubectl)[-1], clients), _NEXT_ROUND)  # all have a part again
     aim, serials = kill.aim(kubectl, site), _serials(kubectl.status("digits"))
     opened = _just_opened(kubectl)
     began, before = time.monotonic(), time.time()
@@ -147,7 +146,8 @@ def _strike(site: Site, kubectl: Kubectl, kill: Kill) -> Wound:
     told = eventually(lambda: newest(ledger(kubectl)), WITHIN - passed(), 0.2)
     told = told if kill.ends_the_run else max(told, opened["round"])
     subject = kill.renews.replace(".", "/")
-    eventually(lambda: _right(kubectl, told) and _renewed(kubectl, subject, serials), WITHIN - passed(), 0.2)
+    leaves = len(clients) + 2
+    eventually(lambda: _right(kubectl, told, leaves) and _renewed(kubectl, subject, serials), WITHIN - passed(), 0.2)
     right = round(passed(), 1)
     assert aim.back(), "it is gone again"
     return Wound(opened, before, after, ready, right)
@@ -159,13 +159,13 @@ def _just_opened(kubectl: Kubectl) -> Json:
     return eventually(lambda: (it := open_attempt(kubectl))["opened"] > asked and it, 60, 0.05)
 
 
-def _right(kubectl: Kubectl, told: int) -> bool:
-    """Whether status knows of round ``told`` and every certificate in use, and openssl sees the server's."""
+def _right(kubectl: Kubectl, told: int, leaves: int) -> bool:
+    """Whether status knows of round ``told`` and of all leaves in use, and openssl sees the server's."""
     status = kubectl.status("digits")
     pki = status["pki"]
     served = {each["subject"]: each["serial"] for each in pki["certificates"] if each["served"]}
     right = status["phase"] != "Unreachable" and status["round"] >= told
-    return right and pki["served"] == pki["total"] == len(CLIENTS) + 2 and same(served["server"], shown(kubectl))
+    return right and pki["served"] == pki["total"] == leaves and same(served["server"], shown(kubectl))
 
 
 def _renewed(kubectl: Kubectl, subject: str, before: dict[str, str]) -> bool:

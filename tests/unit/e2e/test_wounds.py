@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from suite.chaos import CLIENTS, Run, Wound
+from suite.chaos import Run, Wound
 from suite.ledger import lost
 
+CLIENTS = ("berlin", "dresden", "hamburg", "jena")
 OPENED = {"run_id": "7", "round": 3, "attempt": 1, "opened": 100.0}
 
 
