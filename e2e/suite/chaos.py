@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .documents import digits
 from .kubectl import eventually
-from .leaves import same, shown
+from .leaves import pod_of, same, shown
 from .ledger import arrived, attempt, ended, ledger, lost, newest, open_attempt, released
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ TRIES = 3
 WITHIN = 60
 """Seconds from the strike until status is right again."""
 _NEXT_ROUND = 180
+_TAKEN = 1.0
+"""Seconds in which a reply that is there is taken: the aggregator asks every half second."""
+_LEARNT = 0.8
+"""Rate times epochs: many small steps learn what a few great ones do."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Kill:
     what: str
     aim: Aiming
     victim: str = ""
-    """The client whose reply may be lost: the strike falls before it has come."""
+    """The client whose reply may be lost: the strike falls while it trains."""
     renews: str = ""
     """The leaf that is renewed at that moment, as annotations name it."""
     ends_the_run: bool = False
@@ -57,7 +61,7 @@ class Wound:
     """Seconds until status was right."""
 
     def hit(self, records: list[Json], victim: str = "") -> bool:
-        """Whether it fell inside the attempt that was open, before ``victim`` had answered.
+        """Whether it fell inside the attempt that was open, before the reply of ``victim`` was there.
 
         An attempt whose aggregator died has no record.
         """
@@ -65,7 +69,7 @@ class Wound:
         if own is None:
             return bool(self.opened["opened"] <= self.before)
         answered = arrived(own, victim) if victim and not lost(own, (victim,)) else None
-        late = answered is None or answered > self.after
+        late = answered is None or answered > self.after + _TAKEN
         return bool(own["opened"] <= self.before) and self.after <= ended(own) and late
 
     def next_release(self, records: list[Json]) -> Json | None:
@@ -93,11 +97,11 @@ class Run:
         ]
 
 
-def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json) -> None:
-    """Apply the example with longer rounds: many small steps learn what a few great ones do."""
+def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json, epochs: int) -> None:
+    """Apply the example, with as many epochs as make a round long enough, and wait for the first release."""
     document = digits(site.images.digits, clients, rounds["count"])
     document["spec"]["rounds"] |= rounds
-    document["spec"]["app"]["config"] |= {"local-epochs": 100, "lr": 0.008}
+    document["spec"]["app"]["config"] |= {"local-epochs": epochs, "lr": _LEARNT / epochs}
     kubectl.apply(document)
     eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 240)
 
@@ -131,6 +135,8 @@ def _strike(site: Site, kubectl: Kubectl, kill: Kill, clients: tuple[str, ...]) 
     eventually(lambda: not lost(ledger(kubectl)[-1], clients), _NEXT_ROUND)  # all have a part again
     aim, serials = kill.aim(kubectl, site), _serials(kubectl.status("digits"))
     opened = _just_opened(kubectl)
+    if kill.victim:
+        eventually(lambda: _trains(kubectl, kill.victim), 60, 0.05)
     began, before = time.monotonic(), time.time()
     aim.strike()
     after = time.time()
@@ -157,6 +163,12 @@ def _just_opened(kubectl: Kubectl) -> Json:
     """The next attempt, once it is open."""
     asked = time.time()
     return eventually(lambda: (it := open_attempt(kubectl))["opened"] > asked and it, 60, 0.05)
+
+
+def _trains(kubectl: Kubectl, client: str) -> bool:
+    """Whether the client's app runs."""
+    look = "cat /proc/[0-9]*/cmdline 2>/dev/null; true"  # some end meanwhile
+    return "flwr-clientapp" in kubectl.run(pod_of(kubectl, f"client/{client}"), "trainer", "sh", "-c", look)
 
 
 def _right(kubectl: Kubectl, told: int, leaves: int) -> bool:

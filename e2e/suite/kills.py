@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from . import node
+from .leaves import pod_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,15 +103,6 @@ def kubelet(kubectl: Kubectl, site: Site) -> Aim:
         return renewed > started[-1] and ready(its) and all(map(ready, pods))
 
     return Aim(site.node.kill_kubelet, back, mend)
-
-
-def pod_of(kubectl: Kubectl, of: str) -> str:
-    """Name of the pod of ``server``, ``aggregator`` or ``client/dresden``."""
-    component, _, client = of.partition("/")
-    selector = f"shieldwall.dev/training=digits,app.kubernetes.io/component={component}"
-    selector += f",shieldwall.dev/client={client}" if client else ""
-    pods = kubectl.all("pods", selector)
-    return str(next(each["metadata"]["name"] for each in pods if "deletionTimestamp" not in each["metadata"]))
 
 
 def ready(one: dict[str, Any]) -> bool:

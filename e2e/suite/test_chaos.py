@@ -36,6 +36,7 @@ class Plan:
     clients: tuple[str, ...] = CITIES[:3]
     spare: int = 0
     """Replies without which a round is released."""
+    epochs: int = 100
     kills: tuple[Kill, ...] = ()
 
     @property
@@ -50,7 +51,7 @@ def of_client(what, aim, **more):
 
 PLANS = {
     "undisturbed": Plan(36),
-    "undisturbed, four clients": Plan(24, CITIES[:4]),
+    "undisturbed, four clients": Plan(22, CITIES[:4], epochs=400),
     "server and proxies": Plan(
         30,
         kills=(
@@ -70,9 +71,10 @@ PLANS = {
         ),
     ),
     "clients": Plan(
-        24,
+        22,
         CITIES[:4],
         spare=1,
+        epochs=400,
         kills=(
             of_client("supernode", kills.container("supernode", f"client/{VICTIM}")),
             of_client("trainer", kills.container("trainer", f"client/{VICTIM}")),
@@ -110,7 +112,7 @@ def runs(site, kubectl):
 def carry_out(site, kubectl, name):
     plan, run = PLANS[name], Run()
     try:
-        begin(site, kubectl, len(plan.clients), plan.needed)
+        begin(site, kubectl, len(plan.clients), plan.needed, plan.epochs)
         for kill in plan.kills:
             if site.own or kill.anywhere:
                 run.wounds[kill.what] = disturb(site, kubectl, kill, plan.clients)
