@@ -103,26 +103,28 @@ def runs(site, kubectl):
 
     def run_of(name):
         if name not in done:
-            done[name] = carry_out(site, kubectl, name)
+            run = done[name] = Run(failure=AssertionError(f"the run {name} was not carried out to its end"))
+            try:
+                carry_out(site, kubectl, PLANS[name], run)
+            finally:
+                if run.failure:
+                    leave_evidence(kubectl, f"chaos-{name}".replace(" ", "-"))
+                clear(kubectl)
         return done[name]
 
     return run_of
 
 
-def carry_out(site, kubectl, name):
-    plan, run = PLANS[name], Run()
+def carry_out(site, kubectl, plan, run):
     try:
         begin(site, kubectl, len(plan.clients), plan.needed, plan.epochs)
         for kill in plan.kills:
             if site.own or kill.anywhere:
                 run.wounds[kill.what] = disturb(site, kubectl, kill, plan.clients)
         finish(kubectl, run)
-    except Exception as error:  # noqa: BLE001  # each of the run's cases fails by it
+        run.failure = None
+    except Exception as error:  # noqa: BLE001  # each of the run's cases fails by it, with what was found before
         run.failure = error
-        leave_evidence(kubectl, f"chaos-{name}".replace(" ", "-"))
-    finally:
-        clear(kubectl)
-    return run
 
 
 @pytest.mark.parametrize("name", UNDISTURBED.values())
