@@ -115,10 +115,12 @@ class Cluster:
         load(self.layout, archive)
 
     def kill_kubelet(self) -> None:
-        """SIGKILL; containers go on. Raises NotRunningError."""
+        """SIGKILL; containers go on. Raises NotRunningError, and ProcessLookupError where there is no kubelet."""
         self._holder()
-        if kubelet := self._components.find(KUBELET):
-            kubelet.kill()
+        kubelet = self._components.find(KUBELET)
+        if kubelet is None or not kubelet.alive:
+            raise ProcessLookupError("no kubelet runs that could be killed")
+        kubelet.kill()
 
     def start_kubelet(self) -> None:
         """Start it again. Raises NotRunningError, AlreadyRunningError or ComponentError."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from harness.process import ComponentError, until
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -78,12 +78,16 @@ class Records:
 
 
 def start(command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> int:
-    """Start ``command`` in a session of its own, its output appended to ``log``; returns its id."""
+    """Start ``command`` in a session of its own, its output appended to ``log``; returns its id.
+
+    It gets no open file of ours, nor one that we were given: a lock of flock(1) is held while any heir lives.
+    """
     words = [str(word) for word in command]
     files = (
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
+        *((os.POSIX_SPAWN_CLOSE, each) for each in _heritable()),
     )
     return os.posix_spawnp(words[0], words, environment, file_actions=files, setsid=True)
 
@@ -103,6 +107,14 @@ def only_child(parent: int, name: str, log: Path, seconds: float = 10) -> Proces
         return Process.of(int(children.read_text(encoding="ascii").split()[0]))
     except (ProcessLookupError, FileNotFoundError, IndexError) as error:
         raise ComponentError(name, "ended at once", log) from error
+
+
+def _heritable() -> Iterator[int]:
+    """Open files, but for the first three, that a child would get."""
+    for each in sorted(int(path.name) for path in Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # what listed them has closed its own
+            if each > 2 and os.get_inheritable(each):  # noqa: PLR2004  # standard input, output and error
+                yield each
 
 
 def _stat(pid: int) -> tuple[str, int] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,6 @@ def main_process(pod: dict[str, Any], container: str) -> int:
     if not found:
         raise LookupError(f"no process of container {container} ({identifier})")
     return min(found, key=_started)
-
-
-def kill_container(pod: dict[str, Any], container: str) -> None:
-    """What an out-of-memory kill does: SIGKILL to its first process, which takes all others with it."""
-    os.kill(main_process(pod, container), signal.SIGKILL)
 
 
 def busy_seconds() -> float:

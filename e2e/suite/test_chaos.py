@@ -1,220 +1,207 @@
-"""One thing is killed in mid-run, each in a run of its own: the run ends with the model of an undisturbed one.
+"""One thing after another is killed in mid-round: the run ends with the models of an undisturbed one.
 
 Where a reply was lost the model may differ: then the round's record names who did not answer, and the accuracy is
-within a point. Runs go on side by side, each in one of a few namespaces; what hurts them all is killed in the end, when
-no other run is there.
+within a point. Kills that hurt the same thing share a run; each run is done when the first of its kills is asked for.
+
+No reply is lost where a round waits for all of them, and runs of three clients can be compared to the last bit: sums of
+more than two updates depend on the order of the clients' node ids, which are drawn anew for each training.
 """
 
 from __future__ import annotations
 
-import json
-import time
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from queue import SimpleQueue
+from dataclasses import dataclass
 
 import pytest
 
-from . import node
-from .conftest import leave_evidence, space
-from .documents import digits
-from .kubectl import eventually
-from .leaves import same, shown
+from . import kills
+from .chaos import WITHIN, Kill, Run, begin, clear, disturb, finish
+from .conftest import leave_evidence
+from .documents import CITIES
+from .ledger import arrived, attempt, ended, lost, released
 
-pytestmark = pytest.mark.timeout(1800)  # the first test waits for whatever runs beside it
+pytestmark = pytest.mark.timeout(900)  # the first test of a run waits for all of it
 
-CLIENTS, ROUNDS, KILL_AFTER = 3, 8, 3
 POINT = 0.01
-LANES = 2
-"""More would ask for more than two processors."""
+VICTIM = "dresden"
+GRACE = 10
+SILENT = {"no-reply", "client-error", "not-asked"}
+"""What becomes of a reply that was lost, and nobody's fault."""
 
 
-def ledger(kubectl):
-    """Every attempt at a round, as the model's volume has it."""
-    text = kubectl.run("digits-aggregator-0", "aggregator", "cat", "/var/lib/shieldwall/model/ledger.jsonl")
-    return [json.loads(line) for line in text.splitlines()]
+@dataclass(frozen=True)
+class Plan:
+    """One run and what is killed in it."""
+
+    rounds: int
+    clients: tuple[str, ...] = CITIES[:3]
+    spare: int = 0
+    """Replies without which a round is released."""
+    epochs: int = 100
+    kills: tuple[Kill, ...] = ()
+
+    @property
+    def needed(self):
+        """As the spec says it."""
+        return {"count": self.rounds, "minReplies": len(self.clients) - self.spare, "graceSeconds": GRACE}
 
 
-def finish(kubectl, seconds=240):
-    status = eventually(lambda: (s := kubectl.status("digits")).get("phase") in {"Completed", "Failed"} and s, seconds)
-    assert status["phase"] == "Completed", status
-    assert status["round"] == ROUNDS
-    return status
+def of_client(what, aim, **more):
+    return Kill(what, aim, victim=VICTIM, **more)
 
 
-def clear(kubectl):
-    kubectl.delete("ft", "digits")
-    eventually(lambda: not kubectl.all("pods", "shieldwall.dev/training=digits"), 90)
-    kubectl("delete", "pvc", "--all", "--wait=true")
-
-
-def container(name, of):
-    """Kills a container's first process; what it returns says whether another has taken its place."""
-
-    def kill(kubectl, _site):
-        pod = kubectl.get("pod", pod_of(kubectl, of))
-        node.kill_container(pod, name)
-        return lambda: restarts(kubectl.get("pod", pod["metadata"]["name"]), name) > restarts(pod, name)
-
-    return kill
-
-
-def restarts(pod, name):
-    statuses = [*pod["status"]["containerStatuses"], *pod["status"]["initContainerStatuses"]]
-    return next(each["restartCount"] for each in statuses if each["name"] == name)
-
-
-def pod(of):
-    """Deletes a pod at once; what it returns says whether another has taken its place."""
-
-    def kill(kubectl, _site):
-        uid = kubectl.get("pod", pod_of(kubectl, of))["metadata"]["uid"]
-        kubectl.delete("pod", pod_of(kubectl, of), "--force", "--grace-period=0")
-        return lambda: kubectl.get("pod", pod_of(kubectl, of))["metadata"]["uid"] != uid
-
-    return kill
-
-
-def pod_of(kubectl, of):
-    component, _, client = of.partition("/")
-    selector = f"shieldwall.dev/training=digits,app.kubernetes.io/component={component}"
-    selector += f",shieldwall.dev/client={client}" if client else ""
-    return next(
-        each["metadata"]["name"]
-        for each in kubectl.all("pods", selector)
-        if "deletionTimestamp" not in each["metadata"]
-    )
-
-
-def operators(_kubectl, site):
-    inside = site.kubectl.inside(site.helm.namespace)
-
-    def ready():
-        return {
-            each["metadata"]["uid"]
-            for each in inside.all("pods", "app.kubernetes.io/component=operator")
-            if any(it["type"] == "Ready" and it["status"] == "True" for it in each["status"].get("conditions", []))
-        }
-
-    before = ready()
-    inside("delete", "pods", "-l", "app.kubernetes.io/component=operator", "--force", "--grace-period=0")
-    return lambda: bool(ready() - before)
-
-
-def kubelet(_kubectl, site):
-    site.node.kill_kubelet()
-    time.sleep(30)
-    site.node.start_kubelet()
-    return lambda: True
-
-
-KILLS = {
-    "operator": operators,
-    "superlink": container("superlink", "server"),
-    "steward": container("steward", "server"),
-    "server's proxy": container("proxy", "server"),
-    "server pod": pod("server"),
-    "aggregator": container("aggregator", "aggregator"),
-    "aggregator pod": pod("aggregator"),
-    "aggregator's proxy": container("proxy", "aggregator"),
-    "supernode": container("supernode", "client/dresden"),
-    "trainer": container("trainer", "client/dresden"),
-    "client's proxy": container("proxy", "client/dresden"),
-    "client pod": pod("client/dresden"),
-    "kubelet": kubelet,
+PLANS = {
+    "undisturbed": Plan(36),
+    "undisturbed, four clients": Plan(22, CITIES[:4], epochs=400),
+    "server and proxies": Plan(
+        30,
+        kills=(
+            Kill("superlink", kills.container("superlink", "server")),
+            Kill("steward", kills.container("steward", "server"), renews="client.berlin"),
+            Kill("server's proxy", kills.container("proxy", "server"), renews="server"),
+            Kill("aggregator's proxy", kills.container("proxy", "aggregator")),
+            Kill("client's proxy", kills.container("proxy", f"client/{VICTIM}")),
+        ),
+    ),
+    "server pod and aggregator": Plan(
+        20,
+        kills=(
+            Kill("server pod", kills.pod("server"), renews="server", anywhere=True),
+            Kill("aggregator", kills.container("aggregator", "aggregator"), ends_the_run=True),
+            Kill("aggregator pod", kills.pod("aggregator"), ends_the_run=True, anywhere=True),
+        ),
+    ),
+    "clients": Plan(
+        22,
+        CITIES[:4],
+        spare=1,
+        epochs=400,
+        kills=(
+            of_client("supernode", kills.container("supernode", f"client/{VICTIM}")),
+            of_client("trainer", kills.container("trainer", f"client/{VICTIM}")),
+            of_client("client pod", kills.pod(f"client/{VICTIM}"), anywhere=True),
+        ),
+    ),
+    "what all trainings need": Plan(
+        36,
+        kills=(
+            Kill("operator", kills.operators, renews="client.berlin", anywhere=True),
+            Kill("kubelet", kills.kubelet),
+        ),
+    ),
 }
-ANYWHERE = {"operator", "server pod", "aggregator pod", "client pod"}
-"""What kubectl alone can kill; the rest are processes of the node."""
-FOR_ALL = {"operator", "kubelet"}
-"""What every training feels."""
+UNDISTURBED = {len(plan.clients): name for name, plan in PLANS.items() if not plan.kills}
+"""By how many clients there are."""
+CASES = [
+    pytest.param(name, kill, id=kill.what.replace(" ", "-")) for name, plan in PLANS.items() for kill in plan.kills
+]
 
 
 @pytest.fixture(scope="module")
-def runs(site, release, request):
-    """By what is killed, None for nothing: what came of it, as a future."""
-    kills = [None, *(what for what in KILLS if site.own or what in ANYWHERE)]
-    with ExitStack() as exits:
-        lanes = SimpleQueue()
-        for number in range(LANES):
-            lanes.put(exits.enter_context(space(site, request, f"-{number}")))
+def runs(site, kubectl):
+    """What came of a run, by the name of its plan; done when first asked for, one at a time."""
+    done = {}
 
-        def one(what):
-            kubectl = lanes.get()
+    def run_of(name):
+        if name not in done:
+            run = done[name] = Run(failure=AssertionError(f"the run {name} was not carried out to its end"))
             try:
-                return run(site, kubectl, what)
-            except BaseException:
-                leave_evidence(kubectl, f"chaos-{what}".replace(" ", "-").replace("'", ""))
-                raise
+                carry_out(site, kubectl, PLANS[name], run)
             finally:
-                try:
-                    clear(kubectl)
-                finally:
-                    lanes.put(kubectl)  # a lane that is lost would be waited for in vain
+                if run.failure:
+                    leave_evidence(kubectl, f"chaos-{name}".replace(" ", "-"))
+                clear(kubectl)
+        return done[name]
 
-        pool = exits.enter_context(ThreadPoolExecutor(LANES))
-        alone = exits.enter_context(ThreadPoolExecutor(1))
-        futures = {what: pool.submit(one, what) for what in kills if what not in FOR_ALL}
-        others = list(futures.values())
-
-        def after(what):
-            wait(others)
-            return one(what)
-
-        yield futures | {what: alone.submit(after, what) for what in kills if what in FOR_ALL}
-        for future in (*others, *futures.values()):
-            future.cancel()
+    return run_of
 
 
-def run(site, kubectl, what):
-    """One run from its first round to its last. Returns its status, its ledger, and the seconds that healing took."""
-    kubectl.apply(digits(site.images.digits, CLIENTS, ROUNDS))
-    healing = {}
-    if what is not None:
-        eventually(lambda: kubectl.status("digits").get("round", 0) >= KILL_AFTER, 240, 0.2)
-        replaced = KILLS[what](kubectl, site)
-        began = time.monotonic()
-        at = kubectl.status("digits")["round"]
-        eventually(lambda: replaced() and told_right(kubectl), 60, 0.2)
-        healing["seconds until status is right"] = round(time.monotonic() - began, 1)
-        assert at < ROUNDS or what == "kubelet", "the run had ended; without a kubelet it may, in half a minute"
-        eventually(lambda: kubectl.status("digits").get("round", 0) > at or at == ROUNDS, 180, 0.2)
-        healing["seconds to the next round"] = round(time.monotonic() - began, 1)
-    status = finish(kubectl)
-    return status, ledger(kubectl), healing
+def carry_out(site, kubectl, plan, run):
+    try:
+        begin(site, kubectl, len(plan.clients), plan.needed, plan.epochs)
+        for kill in plan.kills:
+            if site.own or kill.anywhere:
+                run.wounds[kill.what] = disturb(site, kubectl, kill, plan.clients)
+        finish(kubectl, run)
+        run.failure = None
+    except Exception as error:  # noqa: BLE001  # each of the run's cases fails by it, with what was found before
+        run.failure = error
 
 
-def told_right(kubectl):
-    """Whether status says that every certificate is in use, and openssl sees the one that it names as the server's."""
-    status = kubectl.status("digits")
-    pki = status["pki"]
-    served = {each["subject"]: each["serial"] for each in pki["certificates"] if each["served"]}
-    right = status["phase"] != "Unreachable" and pki["served"] == pki["total"] == CLIENTS + 2
-    return right and same(served["server"], shown(kubectl))
+@pytest.mark.parametrize("name", UNDISTURBED.values())
+def test_undisturbed_every_round_is_released_once(runs, name):
+    run = runs(name)
+    if run.failure:
+        raise run.failure
+    assert [each["outcome"] for each in run.records] == ["released"] * PLANS[name].rounds
+    assert all(each["admitted"] == len(PLANS[name].clients) for each in run.records)
+    assert run.status["phase"] == "Completed"
 
 
-def test_undisturbed_every_round_is_released_once(runs):
-    status, records, _ = runs[None].result()
-    assert [each["outcome"] for each in records] == ["released"] * ROUNDS
-    assert all(each["admitted"] == CLIENTS for each in records)
-    assert status["phase"] == "Completed"
-
-
-@pytest.mark.parametrize("what", KILLS)
-def test_killed_in_mid_run(runs, report, what):
-    if what not in runs:
+@pytest.mark.parametrize(("name", "kill"), CASES)
+def test_killed_in_mid_round(site, runs, report, name, kill):
+    if not (site.own or kill.anywhere):
         pytest.skip("needs the node of the suite's own cluster")
-    undisturbed = runs[None].result()[0]
-    status, records, healing = runs[what].result()
-    released = [each for each in records if each["outcome"] == "released"]
-    lost = {each["round"]: CLIENTS - each["admitted"] for each in released if each["admitted"] < CLIENTS}
-    repeated = len(records) - len(released)
-    report(f"killed: {what}", healing | {"rounds repeated": repeated, "replies lost": sum(lost.values())})
-    assert sorted(each["round"] for each in released) == list(range(1, ROUNDS + 1)), "each round counts once"
-    if lost:
-        assert abs(status["accuracy"] - undisturbed["accuracy"]) <= POINT
-        for each in released:
-            if each["round"] in lost:
-                named = [reply["client"] for reply in each["replies"] if reply["fate"] != "admitted"]
-                assert len(named) == lost[each["round"]], each
+    plan, run = PLANS[name], runs(name)
+    if kill.what in run.wounds:
+        report(f"killed: {kill.what}", figures(run, kill, plan.clients))
+    if run.failure:
+        raise run.failure
+    wound = run.wounds[kill.what]
+    assert wound.hit(run.records, kill.victim), "in mid-round"
+    assert wound.right <= WITHIN
+    assert (run.status["phase"], run.status["round"]) == ("Completed", plan.rounds), run.status
+    its = released(run.records)
+    assert [each["round"] for each in its] == list(range(1, plan.rounds + 1)), "each round counts once"
+    for each in run.since(kill.what):
+        assert_lost_replies_are_named(each, kill, plan)
+    same_end(run, runs(UNDISTURBED[len(plan.clients)]), plan)
+
+
+def assert_lost_replies_are_named(record, kill, plan):
+    """Of a release just the client that was killed; of an attempt that was repeated whoever was cut off."""
+    silent = lost(record, plan.clients)
+    assert len(silent) == len(plan.clients) - record["admitted"], record
+    assert set(silent.values()) <= SILENT, record
+    if record["outcome"] == "released":
+        assert set(silent) <= {kill.victim}, record
     else:
-        assert status["model"]["sha256"] == undisturbed["model"]["sha256"]
+        assert len(silent) > plan.spare, record
+
+
+def same_end(run, undisturbed, plan):
+    """Models are those of the undisturbed run; where replies were lost the last one is as good."""
+    its, others = released(run.records), released(undisturbed.records)[: plan.rounds]
+    assert len(others) == plan.rounds, undisturbed.failure
+    assert run.status["model"]["sha256"] == its[-1]["model_sha256"]
+    if any(lost(each, plan.clients) for each in its):
+        assert run.status["accuracy"] == pytest.approx(its[-1]["metrics"]["accuracy"])
+        assert abs(its[-1]["metrics"]["accuracy"] - others[-1]["metrics"]["accuracy"]) <= POINT
+    else:
+        assert [each["model_sha256"] for each in its] == [each["model_sha256"] for each in others]
+
+
+def figures(run, kill, clients):
+    """What a kill cost."""
+    wound, records = run.wounds[kill.what], run.since(kill.what)
+    found = {"seconds until Ready": wound.ready, "seconds until status was right": wound.right}
+    if after := wound.next_release(run.records):
+        found["seconds to the next round"] = round(ended(after) - wound.before, 1)
+    unrecorded = attempt(wound.opened) not in map(attempt, run.records)
+    found["rounds repeated"] = sum(each["outcome"] == "repeated" for each in records) + unrecorded
+    found["replies lost"] = [silent for each in records if (silent := lost(each, clients))]
+    if kill.victim:
+        times = (arrived(each, kill.victim) for each in records if not lost(each, clients))
+        back = next((at for at in times if at > wound.after), None)
+        found["seconds until its reply counts again"] = back and round(back - wound.before, 1)
+    return found
+
+
+def test_a_killed_client_loses_its_reply_and_is_named(site, runs):
+    """Else nobody would have seen that records name it."""
+    if not site.own:
+        pytest.skip("needs the node of the suite's own cluster")
+    run = runs("clients")
+    if run.failure:
+        raise run.failure
+    named = [lost(each, PLANS["clients"].clients) for each in released(run.records)]
+    assert {"no-reply", "client-error"} & {fate for each in named for fate in each.values()}

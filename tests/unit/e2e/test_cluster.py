@@ -115,6 +115,13 @@ def test_up_says_what_has_ended(cluster, starter):
     assert len(starter.living) == 1
 
 
+def test_a_kubelet_that_is_gone_cannot_be_killed_again(cluster):
+    cluster.up()
+    cluster.kill_kubelet()
+    with pytest.raises(ProcessLookupError, match="kubelet"):
+        cluster.kill_kubelet()
+
+
 def test_without_its_holder_it_does_not_run(cluster):
     cluster.up()
     Records(cluster.layout.records).load(HOLDER).kill()

@@ -103,6 +103,15 @@ def test_a_daemon_inherits_no_open_file(tmp_path, log):
         assert held.name not in log.read_text()
 
 
+def test_a_daemon_does_not_inherit_what_we_inherited(tmp_path, log):
+    """As the lock of a flock(1) that started us."""
+    with (tmp_path / "lock").open("w") as held:
+        os.set_inheritable(held.fileno(), True)
+        pid = start(["ls", "-l", "/proc/self/fd"], log, os.environ)
+        os.waitpid(pid, 0)
+        assert held.name not in log.read_text()
+
+
 def test_the_child_of_what_forks_is_found(log):
     parent = start([sys.executable, "-c", "import subprocess; subprocess.run(['sleep', '100'])"], log, os.environ)
     child = only_child(parent, "sleep", log)
