@@ -39,9 +39,9 @@ def issuer(kubectl: Kubectl, training: str) -> Authority:
     return Authority.from_pem(files["tls.crt"], files["tls.key"])
 
 
-def leaf(authority: Authority, identity: Identity, *, ago: timedelta = timedelta()) -> str:
-    """A leaf of a day for ``identity``, issued ``ago``."""
-    return pair(certificate_files(authority, LeafRequest(identity, (), DAY), datetime.now(UTC) - ago, Randomness()))
+def leaf(authority: Authority, identity: Identity, names: tuple[str, ...] = ()) -> str:
+    """A leaf of a day for ``identity`` and these DNS names."""
+    return pair(certificate_files(authority, LeafRequest(identity, names, DAY), datetime.now(UTC), Randomness()))
 
 
 def foreign_issuer(federation: Federation) -> Authority:
@@ -52,8 +52,8 @@ def foreign_issuer(federation: Federation) -> Authority:
     return Authority.from_pem(files["tls.crt"], files["tls.key"])
 
 
-def expired_leaf(authority: Authority, identity: Identity, ago: timedelta) -> str:
-    """A leaf that ended: ours refuses to sign into the past of its own life, so it is made by hand."""
+def handmade_leaf(authority: Authority, identity: Identity, begins: timedelta, ends: timedelta) -> str:
+    """A leaf of any life, told from now: ours refuses to sign into the past, so all but its life is copied."""
     random = Randomness()
     key, now = random.new_key(), datetime.now(UTC)
     good = x509.load_pem_x509_certificate(
@@ -65,8 +65,8 @@ def expired_leaf(authority: Authority, identity: Identity, ago: timedelta) -> st
         .issuer_name(good.issuer)
         .public_key(key.public_key())
         .serial_number(random.serial())
-        .not_valid_before(now - ago)
-        .not_valid_after(now - ago / 2)
+        .not_valid_before(now + begins)
+        .not_valid_after(now + ends)
     )
     for extension in good.extensions:
         if not isinstance(extension.value, x509.SubjectKeyIdentifier):

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 CITIES = ("berlin", "dresden", "hamburg", "jena", "kiel", "leipzig", "mainz", "trier")
+STRANGER_PORT = 7070
+"""Where a stranger listens."""
+_LISTEN = f"import socket\ns = socket.create_server(('', {STRANGER_PORT}))\nwhile True: s.accept()[0].close()"
 _RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 
 
@@ -45,7 +48,7 @@ def digits(image: str, clients: int, rounds: int, name: str = "digits", **more: 
 
 
 def stranger(name: str, image: str, labels: Mapping[str, str] | None = None) -> Json:
-    """A pod with a Python and nothing else, which does what it is told by ``kubectl exec``."""
+    """A pod with a Python and nothing else: it lets everybody connect, and does what it is told by ``kubectl exec``."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -64,7 +67,7 @@ def stranger(name: str, image: str, labels: Mapping[str, str] | None = None) -> 
                     "name": "python",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["python3", "-c", "import time; time.sleep(86400)"],
+                    "command": ["python3", "-c", _LISTEN],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 }
             ],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shieldwall.contract.ports import FLEET
+
 if TYPE_CHECKING:
     from .kubectl import Kubectl
-
-FLEET = 9443
 
 
 def pod_of(kubectl: Kubectl, subject: str) -> str:

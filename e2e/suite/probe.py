@@ -1,12 +1,12 @@
-"""Runs in a stranger's pod, by ``python3 -``: what can it reach? Standard library only; not imported by the suite.
+"""Runs in a pod, by ``python3 -c``: what can it reach? Standard library only; not imported by the suite.
 
-Reads a list of attempts as JSON from the environment variable ATTEMPTS, prints a list of answers.
+Reads a list of attempts as JSON, prints a list of answers in the same order.
 """
 
 import json
-import os
 import socket
 import ssl
+import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,10 +14,12 @@ SECONDS = 4.0
 
 
 def attempt(wanted):
-    """``open``, ``closed`` (nobody answers, or a policy drops it); with ``send``: what was answered, ``refused`` when
-    the connection was ended, ``silent`` when it was neither."""
+    """``open``, ``closed`` (nobody answers, or a policy drops it), ``unknown`` (a name without an address); with
+    ``send``: what was answered, ``refused`` when the connection was ended, ``silent`` when it was neither."""
     try:
         plain = socket.create_connection((wanted["host"], wanted["port"]), timeout=SECONDS)
+    except socket.gaierror:
+        return "unknown"
     except OSError:
         return "closed"
     with plain:
@@ -59,5 +61,5 @@ def talk(channel, text):
     return answer.split(b"\r\n")[0].decode(errors="replace") if answer else "refused: closed"
 
 
-with ThreadPoolExecutor(32) as pool:  # what is dropped takes its whole time
-    print(json.dumps(list(pool.map(attempt, json.loads(os.environ["ATTEMPTS"])))))  # noqa: T201  # how it answers
+with ThreadPoolExecutor(64) as pool:  # what is dropped takes its whole time
+    print(json.dumps(list(pool.map(attempt, json.load(sys.stdin)))))  # noqa: T201  # how it answers

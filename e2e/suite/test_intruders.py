@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from datetime import timedelta
-from pathlib import Path
-
 import pytest
 
-from shieldwall.contract.identity import Federation
+from shieldwall.contract import ports, routes
 
-from . import certificates
 from .documents import digits, namespace, stranger
+from .intruders import (
+    CODES,
+    COMPONENT,
+    DOORS,
+    PORTS,
+    REQUESTS,
+    WRONG,
+    Place,
+    address,
+    code,
+    listening,
+    pods,
+    right,
+    server,
+    unexpired,
+)
 from .kubectl import eventually
 
-PROBE = (Path(__file__).parent / "probe.py").read_text()
-FLEET, STEWARD, RUNTIME, METRICS = 9443, 9444, 9445, 9901
-SUPERLINK, SUPERNODE, LOCAL_PROXY, SUPERLINK_HEALTH = 8000, 9094, 8443, 8001
-REQUESTS = {
-    FLEET: "POST /v1/fleet/pull-messages HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-    STEWARD: "GET /v1/operator/status HTTP/1.1\r\nHost: x\r\n\r\n",
-    RUNTIME: "POST /v1/rounds/open HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-}
 METRICS_REQUEST = "GET /stats/prometheus HTTP/1.1\r\nHost: x\r\n\r\n"
 OTHER = "intruders-elsewhere"
+INSIDERS = {"trainer": ports.FLEET, "aggregator": ports.RUNTIME, "superlink": None, "steward": None}
+"""Containers, and the one port of the server that each may reach."""
 
 
 @pytest.fixture(scope="module")
@@ -34,64 +39,97 @@ def town(site, kubectl):
     for name, labels in ((OTHER, {}), (f"{OTHER}-monitoring", {"shieldwall.dev/monitoring": "true"})):
         site.kubectl.apply(namespace(name, labels))
         eventually(lambda name=name: site.kubectl.inside(name).get("serviceaccount", "default"), 30)
-    places = [kubectl, *(site.kubectl.inside(name) for name in (OTHER, f"{OTHER}-monitoring"))]
-    for place in places:
-        place.apply(stranger("stranger", site.images.runtime))
-    for place in places:
-        place("wait", "--for=condition=Ready", "pod/stranger", "--timeout=90s", seconds=100)
+    spaces = [kubectl, *(site.kubectl.inside(name) for name in (OTHER, f"{OTHER}-monitoring"))]
+    for space in spaces:
+        space.apply(stranger("stranger", site.images.runtime))
+    for space in spaces:
+        space("wait", "--for=condition=Ready", "pod/stranger", "--timeout=90s", seconds=100)
     eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180)
-    yield dict(zip(("same", "other", "monitoring"), places, strict=True))
-    for place in places[1:]:
-        site.kubectl.delete("namespace", place.namespace, "--wait=false")
+    yield dict(zip(("same", "other", "monitoring"), map(Place, spaces), strict=True))
+    for space in spaces[1:]:
+        site.kubectl.delete("namespace", space.namespace, "--wait=false")
 
 
-def addresses(kubectl):
-    """Pods of the training by name."""
-    pods = kubectl.all("pods", "shieldwall.dev/training=digits")
-    return {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in pods}
+@pytest.fixture(scope="module")
+def outside(site, town):
+    """What is no pod of the training: the strangers, the API server's Service, and where that leads."""
+    service = site.kubectl.inside("default").get("service", "kubernetes")["spec"]
+    slices = site.kubectl.inside("default").all("endpointslices", "kubernetes.io/service-name=kubernetes")
+    endpoints = [
+        {"host": ip, "port": port["port"]}
+        for each in slices
+        for endpoint in each["endpoints"]
+        for ip in endpoint["addresses"]
+        for port in each["ports"]
+    ]
+    assert endpoints
+    return [
+        *(place.listener() for place in town.values()),
+        {"host": service["clusterIP"], "port": service["ports"][0]["port"]},
+        *endpoints,
+    ]
 
 
-def attempts(place, wanted):
-    """What the stranger of ``place`` is told, one answer for each attempt."""
-    given = f"ATTEMPTS={json.dumps(wanted)}"
-    return json.loads(place.run("stranger", "python", "env", given, "python3", "-", stdin=PROBE, seconds=120))
+def pairs(wanted):
+    return [(each["host"], each["port"]) for each in wanted]
 
 
-def server(kubectl):
-    return next(ip for name, ip in addresses(kubectl).items() if name == "digits-server-0")
-
-
-PORTS = (FLEET, STEWARD, RUNTIME, METRICS, SUPERLINK, SUPERLINK_HEALTH, SUPERNODE, LOCAL_PROXY)
+def everywhere(found, numbers=PORTS):
+    """Attempts at these ports of each pod."""
+    return [{"host": address(pod), "port": port} for pod in found for port in numbers]
 
 
 @pytest.mark.parametrize("where", ["same", "other"])
 def test_with_the_policies_a_stranger_reaches_nothing(town, kubectl, where):
-    pods = addresses(kubectl)
-    assert len(pods) == 5
-    wanted = [{"host": ip, "port": port} for ip in pods.values() for port in PORTS]
-    wanted.append({"host": f"digits-server.{kubectl.namespace}.svc.cluster.local", "port": FLEET})
-    assert set(attempts(town[where], wanted)) == {"closed"}
+    wanted = everywhere(pods(kubectl))
+    wanted.append({"host": f"digits-server.{kubectl.namespace}.svc.cluster.local", "port": ports.FLEET})
+    assert town[where].reached(wanted, town["monitoring"].listener()) == []
 
 
 def test_monitoring_reaches_metrics_and_nothing_else(town, kubectl):
-    for ip in addresses(kubectl).values():
-        wanted = [{"host": ip, "port": port} for port in PORTS if port != METRICS]
-        assert set(attempts(town["monitoring"], wanted)) == {"closed"}
-        asked = {"host": ip, "port": METRICS, "send": METRICS_REQUEST}
-        assert attempts(town["monitoring"], [asked]) == ["HTTP/1.1 200 OK"]
+    found = pods(kubectl)
+    reached = town["monitoring"].reached(everywhere(found), town["other"].listener())
+    assert reached == [(address(pod), ports.METRICS) for pod in found]
+    asked = [each | {"send": METRICS_REQUEST} for each in everywhere(found, [ports.METRICS])]
+    assert town["monitoring"].attempts(asked) == ["HTTP/1.1 200 OK"] * len(found)
 
 
-def test_a_client_pod_reaches_its_server_and_nobody_else(town, kubectl):
-    """From within the training: one client's trainer, which runs code that the operator does not know."""
-    pods = addresses(kubectl)
-    own = next(name for name in pods if name.startswith("digits-client-berlin"))
-    others = [ip for name, ip in pods.items() if name != own]
-    wanted = [{"host": ip, "port": port} for ip in others for port in PORTS]
-    wanted += [{"host": "10.96.0.1", "port": 443}, {"host": "1.1.1.1", "port": 443}]
-    given = f"ATTEMPTS={json.dumps(wanted)}"
-    told = json.loads(kubectl.run(own, "trainer", "env", given, "python3", "-", stdin=PROBE, seconds=240))
-    reached = [each for each, answer in zip(wanted, told, strict=True) if answer != "closed"]
-    assert reached == [{"host": server(kubectl), "port": FLEET}]
+@pytest.mark.parametrize("where", ["same", "other", "monitoring"])
+def test_strangers_reach_each_other_and_the_api_server(town, outside, where):
+    """Else it would say nothing that the training's pods do not."""
+    known = next(place for name, place in town.items() if name != where).listener()
+    assert town[where].reached(outside, known) == pairs(outside)
+
+
+def insider(kubectl, container):
+    """A pod of the training that has this container, and the others."""
+    found = pods(kubectl)
+    own = next(pod for pod in found if container in {each["name"] for each in pod["spec"]["containers"]})
+    return own, [pod for pod in found if pod is not own]
+
+
+@pytest.mark.parametrize("container", INSIDERS)
+def test_a_pod_of_the_training_reaches_its_own_port_of_the_server_and_nothing_else(town, kubectl, outside, container):
+    """From within: trainer and aggregator run code that the operator does not know."""
+    own, others = insider(kubectl, container)
+    port = INSIDERS[container]
+    allowed = (server(kubectl), port) if port else (address(own), ports.METRICS)
+    place = Place(kubectl, own["metadata"]["name"], container)
+    reached = place.reached([*everywhere(others), *outside], {"host": allowed[0], "port": allowed[1]})
+    assert reached == ([allowed] if port else [])
+
+
+BEYOND = {"server": {*DOORS, ports.METRICS}, "aggregator": {ports.METRICS}, "client": {ports.METRICS}}
+WITHIN = {"server": {ports.SUPERLINK}, "aggregator": {ports.PROXY}, "client": {ports.PROXY, ports.SUPERNODE}}
+
+
+def test_each_pod_listens_where_it_is_meant_to(town, kubectl):
+    """By the kernel's tables, which every container of a pod shares."""
+    for pod in pods(kubectl):
+        component = pod["metadata"]["labels"][COMPONENT]
+        beyond, within = listening(kubectl, pod)
+        assert beyond == {("tcp", port) for port in BEYOND[component]}, component
+        assert within >= {("tcp", port) for port in WITHIN[component]}, component
 
 
 @pytest.fixture(scope="module")
@@ -100,77 +138,95 @@ def open_town(town, kubectl):
     kubectl("annotate", "ft/digits", "shieldwall.dev/paused=true")
     kubectl("delete", "networkpolicies", "-l", "shieldwall.dev/training=digits")
     ip = server(kubectl)
-    eventually(lambda: attempts(town["same"], [{"host": ip, "port": FLEET}]) == ["open"], 30)
+    eventually(lambda: town["same"].attempt(ip, ports.FLEET) == "open", 30)
     yield town
     kubectl("annotate", "ft/digits", "shieldwall.dev/paused-")
     eventually(lambda: len(kubectl.all("networkpolicies", "shieldwall.dev/training=digits")) == 4, 30)
-    eventually(lambda: attempts(town["same"], [{"host": ip, "port": FLEET}]) == ["closed"], 30)
+    eventually(lambda: town["same"].attempt(ip, ports.FLEET) == "closed", 30)
 
 
-def federation(kubectl, training="digits"):
-    return Federation("cluster.local", kubectl.namespace, training)
-
-
-ROLES = {FLEET: lambda who: who.client("berlin"), STEWARD: Federation.operator, RUNTIME: Federation.aggregator}
-
-
-@pytest.mark.parametrize("port", REQUESTS)
-def test_without_policies_the_right_certificate_is_what_counts(open_town, kubectl, port):
-    """Else the refusals below would say nothing."""
-    own = certificates.leaf(certificates.issuer(kubectl, "digits"), ROLES[port](federation(kubectl)))
-    told = attempts(open_town["other"], [{"host": server(kubectl), "port": port, "tls": own, "send": REQUESTS[port]}])
-    assert told[0].startswith("HTTP/1.1 "), told
-
-
-def no_certificate(_kubectl, _port):
-    return ""
-
-
-def foreign_authority(kubectl, port):
-    who = federation(kubectl)
-    return certificates.leaf(certificates.foreign_issuer(who), ROLES[port](who))
-
-
-def expired(kubectl, port):
-    authority = certificates.issuer(kubectl, "digits")
-    return certificates.expired_leaf(authority, ROLES[port](federation(kubectl)), timedelta(days=2))
-
-
-def another_training(kubectl, port):
-    return certificates.leaf(certificates.issuer(kubectl, "other"), ROLES[port](federation(kubectl, "other")))
-
-
-def another_role(kubectl, port):
-    who = federation(kubectl)
-    role = who.aggregator() if port != RUNTIME else who.client("berlin")
-    return certificates.leaf(certificates.issuer(kubectl, "digits"), role)
-
-
-@pytest.mark.parametrize("port", REQUESTS)
-@pytest.mark.parametrize("how", [no_certificate, foreign_authority, expired, another_training, another_role])
-def test_without_policies_mutual_tls_refuses(open_town, kubectl, how, port):
-    own = how(kubectl, port)
-    told = attempts(open_town["other"], [{"host": server(kubectl), "port": port, "tls": own, "send": REQUESTS[port]}])
-    assert told[0].startswith("refused"), told
-
-
-@pytest.mark.parametrize("port", REQUESTS)
-def test_without_policies_plain_text_is_refused(open_town, kubectl, port):
-    told = attempts(open_town["other"], [{"host": server(kubectl), "port": port, "send": REQUESTS[port]}])
-    assert told[0].startswith("refused"), told
+@pytest.mark.parametrize("container", INSIDERS)
+def test_without_policies_a_pod_of_the_training_reaches_all_that_is_outside(open_town, kubectl, outside, container):
+    """So it is the policies, and nothing else, that keep it from there."""
+    own, _ = insider(kubectl, container)
+    place = Place(kubectl, own["metadata"]["name"], container)
+    assert place.reached(outside, {"host": address(own), "port": ports.METRICS}) == pairs(outside)
 
 
 def test_without_policies_what_is_on_loopback_stays_there(open_town, kubectl):
-    inner = (SUPERLINK, SUPERLINK_HEALTH, SUPERNODE, LOCAL_PROXY)
-    wanted = [{"host": ip, "port": port} for ip in addresses(kubectl).values() for port in inner]
-    assert set(attempts(open_town["other"], wanted)) == {"closed"}
+    found = pods(kubectl)
+    inner = {pod["metadata"]["name"]: {port for _, port in listening(kubectl, pod)[1]} for pod in found}
+    wanted = [each for pod in found for each in everywhere([pod], sorted({*PORTS, *inner[pod["metadata"]["name"]]}))]
+    meant = {(address(pod), port) for pod in found for port in BEYOND[pod["metadata"]["labels"][COMPONENT]]}
+    assert set(open_town["other"].reached(wanted, open_town["monitoring"].listener())) == meant
+
+
+@pytest.mark.parametrize("port", DOORS)
+@pytest.mark.parametrize("how", [right, unexpired])
+def test_without_policies_the_right_certificate_is_what_counts(open_town, kubectl, how, port):
+    """Else the refusals below would say nothing."""
+    told = open_town["other"].attempt(server(kubectl), port, tls=how(kubectl, port), send=REQUESTS[port])
+    assert code(told) == CODES[port]
+
+
+@pytest.mark.parametrize("port", DOORS)
+@pytest.mark.parametrize("how", WRONG)
+def test_without_policies_mutual_tls_refuses(open_town, kubectl, how, port):
+    told = open_town["other"].attempt(server(kubectl), port, tls=how(kubectl, port), send=REQUESTS[port])
+    assert told.startswith("refused"), told
+
+
+@pytest.mark.parametrize("port", DOORS)
+def test_without_policies_plain_text_is_refused(open_town, kubectl, port):
+    told = open_town["other"].attempt(server(kubectl), port, send=REQUESTS[port])
+    assert told.startswith("refused"), told
+
+
+READABLE = ("/ready", "/stats/prometheus")
+READABLE_OF_SERVER = (*READABLE, routes.HEALTH_SUPERLINK, routes.HEALTH_STEWARD, routes.METRICS_STEWARD)
+"""What the metrics port answers to whoever can connect."""
+BEHIND = """
+/ /certs /clusters /config_dump /contention /cpuprofiler /drain_listeners /healthcheck/fail /healthcheck/ok
+/heapprofiler /help /hot_restart_version /init_dump /listeners /logging /memory /quitquitquit /reopen_logs
+/reset_counters /runtime /runtime_modify /server_info /stats /stats/ /stats/recentlookups
+/authz/v1/fleet/pull-messages /health /v1/control/list-runs /v1/fleet/pull-messages /v1/operator/deny
+/v1/operator/status /v1/rounds/open /v1/runtime/pull-messages
+/ready/../quitquitquit /stats/prometheus/../../config_dump //certs /%71uitquitquit /metrics/ /healthz/
+"""
+"""Paths of the proxy's admin, of what runs behind the proxy, and ways to spell them."""
+
+
+@pytest.mark.parametrize("component", BEYOND)
+def test_without_policies_the_metrics_port_is_read_by_anybody_and_moves_nothing(open_town, kubectl, component):
+    """Plain HTTP and no certificate: what it shows is meant to be shown, and behind it is the proxy's whole admin."""
+    readable = READABLE_OF_SERVER if component == "server" else READABLE
+    expected = {("GET", path): 200 for path in readable}
+    expected |= {(method, path): 403 for method in ("POST", "PUT", "DELETE", "HEAD") for path in readable}
+    expected |= {
+        (method, path): 403 for method in ("GET", "POST") for path in {*BEHIND.split(), *READABLE_OF_SERVER}
+    } | expected
+    expected["POST", "/stats%2f..%2fquitquitquit"] = 400
+    before = list(map(restarts, pods(kubectl)))
+    found = [pod for pod in pods(kubectl) if pod["metadata"]["labels"][COMPONENT] == component]
+    for each in everywhere(found, [ports.METRICS]):
+        sent = [f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n" for method, path in expected]
+        told = open_town["other"].attempts([each | {"send": text} for text in sent])
+        assert dict(zip(expected, map(code, told), strict=True)) == expected
+    assert list(map(restarts, pods(kubectl))) == before
+
+
+def restarts(pod):
+    """Of all containers of a pod."""
+    status = pod["status"]
+    return sum(each["restartCount"] for each in (*status["initContainerStatuses"], *status["containerStatuses"]))
 
 
 def test_refused_handshakes_are_counted(open_town, kubectl):
     ip = server(kubectl)
     for port, request in REQUESTS.items():
-        assert attempts(open_town["other"], [{"host": ip, "port": port, "send": request}])[0].startswith("refused")
-    read = f"import urllib.request; print(urllib.request.urlopen('http://{ip}:{METRICS}/metrics').read().decode())"
+        assert open_town["other"].attempt(ip, port, send=request).startswith("refused")
+    url = f"http://{ip}:{ports.METRICS}{routes.METRICS_STEWARD}"
+    read = f"import urllib.request; print(urllib.request.urlopen('{url}').read().decode())"
 
     def listeners():
         lines = kubectl.run("digits-server-0", "steward", "python3", "-c", read).splitlines()
