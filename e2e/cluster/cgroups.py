@@ -11,15 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path("/sys/fs/cgroup")
-_CONTROLLERS: Final = ("cpu", "cpuset", "io", "memory", "pids")
+_CONTROLLERS: Final = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids")
+"""io for containers; of the others a kubelet demands all that the machine has (getSupportedUnifiedControllers)."""
 _OF_CPUSETS: Final = ("cpuset.cpus", "cpuset.mems")
+
+
+def hierarchies(root: Path = ROOT) -> Iterator[Path]:
+    """The folders below which groups are made: version 1 has one for each controller, version 2 is one."""
+    if _is_unified(root):
+        yield root
+    else:
+        yield from (path for path in sorted(root.iterdir()) if path.is_dir())
 
 
 def create(name: str, root: Path = ROOT) -> None:
     """Make the group in every hierarchy, so that the kubelet may take it as the root of its own."""
     if unified := _is_unified(root):
         _delegate(root)
-    for hierarchy in _hierarchies(root):
+    for hierarchy in hierarchies(root):
         group = hierarchy / name
         group.mkdir(exist_ok=True)
         for each in _OF_CPUSETS:  # v1 admits no process to a group without them, and children do not inherit them
@@ -29,7 +38,7 @@ def create(name: str, root: Path = ROOT) -> None:
 
 def removed(name: str, root: Path = ROOT) -> bool:
     """Remove the group and those below it; False while the kernel keeps one, since a process in it still dies."""
-    for hierarchy in _hierarchies(root):
+    for hierarchy in hierarchies(root):
         group = hierarchy / name
         below = [path for path in group.rglob("*") if path.is_dir()] if group.exists() else []
         try:
@@ -52,11 +61,3 @@ def _delegate(root: Path) -> None:
 
 def _is_unified(root: Path) -> bool:
     return (root / "cgroup.controllers").exists()
-
-
-def _hierarchies(root: Path) -> Iterator[Path]:
-    """Version 1 has a folder for each; version 2 is one."""
-    if _is_unified(root):
-        yield root
-    else:
-        yield from (path for path in sorted(root.iterdir()) if path.is_dir())

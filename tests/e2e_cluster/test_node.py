@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cluster import network
+from cluster import cgroups, network
 from cluster.archive import write_image
 from cluster.commands import run
 from cluster.layout import Layout
@@ -157,7 +157,7 @@ def left(layout):
         "processes": any(mentions(path, layout) for path in Path("/proc").glob("[0-9]*")),
         "namespace": layout.name in run("ip", "netns"),
         "link": Path("/sys/class/net", layout.link).exists(),
-        "cgroups": bool(list(Path("/sys/fs/cgroup").glob(f"*/{layout.name}"))),
+        "cgroups": any((path / layout.name).exists() for path in cgroups.hierarchies()),
         "state": layout.state.exists(),
         "mounts": str(layout.directory) in Path("/proc/self/mountinfo").read_text(),
     }
