@@ -36,6 +36,20 @@ def create(name: str, root: Path = ROOT) -> None:
                 (group / each).write_text((hierarchy / each).read_text(encoding="ascii"), encoding="ascii")
 
 
+def refusal(name: str, root: Path = ROOT) -> str | None:
+    """Why no group can be made, as the kernel says it; None when one can. The group ``name`` is there for a moment."""
+    try:
+        found = list(hierarchies(root))
+        for hierarchy in found:
+            (hierarchy / name).mkdir()
+            (hierarchy / name).rmdir()
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    if not found:
+        return f"{root} is empty"
+    return _undelegable(root) if _is_unified(root) else None
+
+
 def removed(name: str, root: Path = ROOT) -> bool:
     """Remove the group and those below it; False while the kernel keeps one, since a process in it still dies."""
     for hierarchy in hierarchies(root):
@@ -54,9 +68,25 @@ def removed(name: str, root: Path = ROOT) -> bool:
 
 
 def _delegate(root: Path) -> None:
-    offered = (root / "cgroup.controllers").read_text(encoding="ascii").split()
-    wanted = " ".join(f"+{each}" for each in _CONTROLLERS if each in offered)
+    wanted = " ".join(f"+{each}" for each in _wanted(root))
     (root / "cgroup.subtree_control").write_text(wanted, encoding="ascii")
+
+
+def _wanted(root: Path) -> list[str]:
+    offered = _words(root / "cgroup.controllers")
+    return [each for each in _CONTROLLERS if each in offered]
+
+
+def _undelegable(root: Path) -> str | None:
+    """Only the machine's own root, which has no type, delegates while processes are in it; not that of a container."""
+    delegated = set(_wanted(root)) <= set(_words(root / "cgroup.subtree_control"))
+    if not delegated and (root / "cgroup.type").exists() and _words(root / "cgroup.procs"):
+        return f"{root} holds processes and is not the machine's own root, so that it delegates no controllers"
+    return None
+
+
+def _words(path: Path) -> list[str]:
+    return path.read_text(encoding="ascii").split()
 
 
 def _is_unified(root: Path) -> bool:
