@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from harness.process import ComponentError
 from harness.tools import MissingToolError
 
-from . import preflight
+from . import preflight, strays
 from .cluster import DEFAULT, Cluster, NotRootError
 from .commands import MissingProgramsError
 
@@ -55,6 +55,7 @@ def _act(cluster: Cluster, options: argparse.Namespace) -> int:
         sys.stdout.write(f"{cluster.kubeconfig}\n")
     elif options.command == "down":
         cluster.down()
+        strays.end(cluster.layout.directory)
         sys.stderr.write(f"cluster: gone after {time.monotonic() - began:.1f} s\n")
     elif options.command == "load":
         for archive in options.archives:
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="say what this machine lacks for a node, before anything is installed or built")
     up = commands.add_parser("up", help="start it, and print the path of the administrator's kubeconfig")
     up.add_argument("--no-policy", action="store_true", help="enforce no NetworkPolicies")
-    commands.add_parser("down", help="end every process of it, and remove everything but the logs")
+    commands.add_parser("down", help="end every process of it and of tests that were killed; logs stay")
     load = commands.add_parser("load", help="take images over from docker-archives; pods then need not pull them")
     load.add_argument("archives", type=Path, nargs="+", metavar="FILE")
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")

@@ -127,28 +127,28 @@ def test_up_again_says_that_it_runs(cluster, command):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_half_an_up_leaves_nothing(command, tmp_path, number):
-    layout = Layout(tmp_path)
-    starting = command(tmp_path, "up", wait=False)
+def test_half_an_up_leaves_nothing(command, directory, number):
+    layout = Layout(directory)
+    starting = command(directory, "up", wait=False)
     until((layout.records / "kubelet.json").exists, 60)
     starting.send_signal(number)
     starting.communicate(timeout=30)
     if number == signal.SIGKILL:
         assert left(layout)  # nobody could clean up; `down` does
-        assert command(tmp_path, "down").returncode == 0
+        assert command(directory, "down").returncode == 0
     assert not left(layout)
     assert (layout.logs / "kubelet.log").exists()
 
 
-def test_down_leaves_nothing_but_logs(command, tmp_path):
-    layout = Layout(tmp_path)
+def test_down_leaves_nothing_but_logs(command, directory):
+    layout = Layout(directory)
     began = time.monotonic()
-    assert command(tmp_path, "up").returncode == 0
+    assert command(directory, "up").returncode == 0
     assert time.monotonic() - began < 60
     assert {"processes", "namespace", "link", "cgroups", "state"} == left(layout)
-    assert command(tmp_path, "down").returncode == 0
+    assert command(directory, "down").returncode == 0
     assert not left(layout)
-    assert {path.name for path in tmp_path.iterdir()} == {"lock", "logs"}
+    assert {path.name for path in directory.iterdir()} == {"lock", "logs"}
 
 
 def left(layout):
