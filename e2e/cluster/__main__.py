@@ -58,8 +58,9 @@ def _act(cluster: Cluster, options: argparse.Namespace) -> int:
         strays.end(cluster.layout.directory)
         sys.stderr.write(f"cluster: gone after {time.monotonic() - began:.1f} s\n")
     elif options.command == "load":
-        for archive in options.archives:
-            cluster.load(archive)
+        loaded = cluster.load(*options.archives)
+        what = ", ".join(loaded) or "nothing, all is there"
+        sys.stderr.write(f"cluster: loaded {what} in {time.monotonic() - began:.1f} s\n")
     elif options.command == "check":
         return _check()
     else:

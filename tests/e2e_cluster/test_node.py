@@ -31,10 +31,15 @@ RESTRICTED = {
 
 
 @pytest.fixture(scope="module")
-def image(cluster, tmp_path_factory):
-    archive = tmp_path_factory.mktemp("image") / "other.tar"
-    write_image(archive, IMAGE, Path("/usr/bin/catatonit"), ["-P"])
-    cluster.load(archive)
+def archive(tmp_path_factory):
+    path = tmp_path_factory.mktemp("image") / "other.tar"
+    write_image(path, IMAGE, Path("/usr/bin/catatonit"), ["-P"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(cluster, archive):
+    assert cluster.load(archive) == [IMAGE]
     return IMAGE
 
 
@@ -66,6 +71,17 @@ def test_a_loaded_image_runs_restricted(kubectl, namespace, image):
     kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
     address = kubectl("-n", namespace, "get", "pod/one", "--output=jsonpath={.status.podIP}")
     assert address.startswith("10.244.0.")
+
+
+def test_what_is_loaded_is_loaded_again_only_when_it_is_another(cluster, image, archive, tmp_path):
+    before = cluster.image(image)
+    assert cluster.load(archive) == []
+    others = tmp_path / "others.tar"
+    write_image(others, image, Path("/usr/bin/catatonit"), ["-P", "-v"])
+    assert cluster.load(archive, others) == [image]
+    assert cluster.image(image) not in {before, None}
+    assert cluster.load(archive) == [image]
+    assert cluster.image(image) == before
 
 
 def test_pod_security_is_enforced(kubectl, namespace, image):
