@@ -39,7 +39,7 @@ test-torch: ## Tests of PyTorch apps under differential privacy, in .venv-torch 
 e2e: setup ## The end-to-end suite in a real cluster, made here of processes (root, Debian 12), or in that of E2E_KUBECONFIG
 	@.ci/e2e
 
-cluster-up: setup ## A real one-node cluster with the images loaded; prints KUBECONFIG
+cluster-up: setup ## A real one-node cluster with the images loaded; prints the path of its kubeconfig, and nothing else on stdout
 	@.ci/e2e up
 
 cluster-down: setup ## End that cluster

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from harness.process import until
 from harness.tools import binary
 
-from . import cgroups, network, node
+from . import cgroups, network, node, store
 from .commands import require
 from .components import Components
 from .layout import Layout
 from .namespaces import HOLDER
-from .start import KUBELET, load, start
+from .start import KUBELET, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,10 +109,21 @@ class Cluster:
         with self._alone():
             self._remove()
 
-    def load(self, archive: Path) -> None:
-        """Take over the images of a docker-archive. Raises NotRunningError or CommandError."""
+    def load(self, *archives: Path) -> list[str]:
+        """Take over those images of docker-archives that are not there yet; returns their names.
+
+        Raises NotRunningError, NoArchiveError, CommandError or OSError.
+        """
         self._holder()
-        load(self.layout, archive)
+        return store.load(self.layout, archives)
+
+    def image(self, name: str) -> str | None:
+        """Digest of the image of this name, as pods that start now get it; None when there is none.
+
+        Raises NotRunningError or CommandError.
+        """
+        self._holder()
+        return store.identity(self.layout, name)
 
     def kill_kubelet(self) -> None:
         """SIGKILL; containers go on. Raises NotRunningError, and ProcessLookupError where there is no kubelet."""

@@ -6,6 +6,8 @@ namespace, which goes when the last of them does. So nothing is left behind, how
 
 from __future__ import annotations
 
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from harness.process import ComponentError, until
@@ -15,7 +17,7 @@ from .commands import SEARCH
 from .processes import Records, only_child, start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from .layout import Layout
@@ -37,6 +39,8 @@ _SETTINGS: Final = {
 
 _PREPARE: Final = """
 set -eu
+read -r recorded
+exec </dev/null
 state=$1 namespace=$2; shift 2
 mkdir -p /var/lib/cni /var/lib/kubelet
 for path in "$@"; do mkdir -p "$state/private$path"; mount --bind "$state/private$path" "$path"; done
@@ -47,6 +51,7 @@ cd "$state/sys"; find . -type f | while read -r path; do mount --bind "$path" "/
 touch "$state/held"
 exec catatonit -P
 """
+"""What nobody has recorded, so that nobody could end it, does nothing: ``read`` fails when who started it is gone."""
 
 
 def hold(layout: Layout) -> Process:
@@ -61,13 +66,26 @@ def hold(layout: Layout) -> Process:
         "unshare", "--mount", "--pid", "--fork", "--mount-proc", "--propagation", "private",
         "sh", "-c", _PREPARE, HOLDER, layout.state, layout.name, *_PRIVATE,
     )  # fmt: skip
-    holder = only_child(start(command, log, {"PATH": SEARCH}), HOLDER, log)
-    Records(layout.records).save(HOLDER, holder)
+    with _pipe() as (waiting, recorded):
+        holder = only_child(start(command, log, {"PATH": SEARCH}, waiting), HOLDER, log)
+        Records(layout.records).save(HOLDER, holder)
+        os.write(recorded, b"yes\n")
     held = layout.state / "held"
     until(lambda: held.exists() or not holder.alive, 10)
     if not held.exists():
         raise ComponentError(HOLDER, "could not prepare the node's mounts", log)
     return holder
+
+
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    """The end to read from and the end to write to; no program inherits them unless it is told to."""
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
 
 
 def enter(holder: Process) -> tuple[str, ...]:

@@ -77,14 +77,15 @@ class Records:
         return sorted(path.stem for path in self.directory.glob("*.json"))
 
 
-def start(command: Sequence[str | Path], log: Path, environment: Mapping[str, str]) -> int:
+def start(command: Sequence[str | Path], log: Path, environment: Mapping[str, str], given: int | None = None) -> int:
     """Start ``command`` in a session of its own, its output appended to ``log``; returns its id.
 
-    It gets no open file of ours, nor one that we were given: a lock of flock(1) is held while any heir lives.
+    It gets no open file of ours, nor one that we were given: a lock of flock(1) is held while any heir lives. But
+    ``given``, a file descriptor, is its standard input, which is empty otherwise.
     """
     words = [str(word) for word in command]
     files = (
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0) if given is None else (os.POSIX_SPAWN_DUP2, given, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),
         (os.POSIX_SPAWN_DUP2, 1, 2),
         *((os.POSIX_SPAWN_CLOSE, each) for each in _heritable()),

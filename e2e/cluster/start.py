@@ -12,7 +12,7 @@ import httpx
 from harness.process import until
 from harness.tools import binary
 
-from . import apiserver, cgroups, containerd, controllers, dns, etcd, kubeadm, network, node, objects
+from . import apiserver, cgroups, containerd, controllers, dns, etcd, kubeadm, network, node, objects, store
 from .commands import CommandError, run
 from .layout import NODE_NAME, POD_NETWORK
 from .namespaces import enter, hold
@@ -61,11 +61,6 @@ def write_files(layout: Layout) -> None:
         (layout.configuration / name).write_text(content, encoding="ascii")
 
 
-def load(layout: Layout, archive: Path) -> None:
-    """Give containerd the images of a docker-archive. Raises CommandError."""
-    run("ctr", f"--address={layout.containerd}", "--namespace=k8s.io", "images", "import", archive)
-
-
 class _Start:
     def __init__(self, layout: Layout, components: Components, holder: Process) -> None:
         self._layout = layout
@@ -76,8 +71,8 @@ class _Start:
         self._components.start(self._holder, "containerd", containerd.command(self._layout))
         archives = [containerd.write_pause(self._layout.state), dns.write_archive(self._layout.state)]
         self._until(lambda: _succeeds("ctr", f"--address={self._layout.containerd}", "version"))
+        store.load(self._layout, archives)
         for archive in archives:
-            load(self._layout, archive)
             archive.unlink()
 
     def control_plane(self) -> None:

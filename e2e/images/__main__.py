@@ -4,38 +4,70 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import os
+import signal
 import sys
 import time
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Final
 
 from images.base import MmdebstrapError, make_base
 from images.build import build_all
 from images.buildah import Buildah, BuildahError
 from images.catalogue import CATALOGUE
-from images.check import check
+from images.checked import check_once
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 DEFAULT: Final = Path("/var/lib/shieldwall-e2e/images")
 _MEGABYTE: Final = 1_000_000
+_PROGRAMS: Final = ("buildah", "mmdebstrap", "setpriv", "unshare")
+_INTERRUPTED: Final = 130
+"""As a shell has it for Ctrl-C."""
+
+
+class LackError(Exception):
+    """The machine lacks what images are made with; the message says what would be right."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit codes: 0 all is well, 1 something is not."""
+    """Exit codes: 0 all is well, 1 something is not, 69 (EX_UNAVAILABLE) the machine lacks something."""
     options = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _act(options)
+    except LackError as error:
+        sys.stderr.write(f"images: {error}\n")
+        return os.EX_UNAVAILABLE
+    except (BuildahError, MmdebstrapError, OSError) as error:
+        sys.stderr.write(f"images: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("images: interrupted\n")
+        return _INTERRUPTED
+
+
+def _act(options: argparse.Namespace) -> int:
+    if os.geteuid() != 0:
+        raise LackError("images are made and tried in mounts and namespaces: run this as root")
+    if missing := [name for name in _PROGRAMS if which(name) is None]:
+        raise LackError(f"there is no {', '.join(missing)} here; .ci/e2e-packages installs what is missing")
     directory: Path = options.output.resolve()
     buildah = Buildah(directory / "storage", directory / "logs")
     for folder in (buildah.storage, buildah.logs):
         folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with (directory / "lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would write one archive
-            return _build(buildah, directory, options.base) if options.command == "build" else _check(buildah)
-    except (BuildahError, MmdebstrapError) as error:
-        sys.stderr.write(f"images: {error}\n")
-        return 1
+    with (directory / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would write one archive
+        buildah.clear()  # of one that was killed
+        try:
+            return (
+                _build(buildah, directory, options.base) if options.command == "build" else _check(buildah, directory)
+            )
+        except KeyboardInterrupt:
+            buildah.clear()
+            raise
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,12 +95,21 @@ def _build(buildah: Buildah, directory: Path, base: str | None) -> int:
     return 0
 
 
-def _check(buildah: Buildah) -> int:
-    problems = [problem for image in CATALOGUE for problem in check(buildah, image)]
-    for problem in problems:
-        _say(problem)
-    _say(f"images: {len(CATALOGUE)} checked, {len(problems)} problems")
-    return 1 if problems else 0
+def _check(buildah: Buildah, directory: Path) -> int:
+    count = 0
+    for image in CATALOGUE:
+        verdict = check_once(buildah, directory, image)
+        for problem in verdict.problems:
+            _say(problem)
+        if verdict.known:
+            _say(f"{image.tag}: unchanged since it was checked")
+        count += len(verdict.problems)
+    _say(f"images: {len(CATALOGUE)} checked, {count} problems")
+    return 1 if count else 0
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt  # what was begun is then removed, as after Ctrl-C
 
 
 def _say(line: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import subprocess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
@@ -39,7 +38,7 @@ def make_base(buildah: Buildah) -> str:
         return tag
     with TemporaryDirectory(dir=buildah.storage) as folder:
         command = ["mmdebstrap", *_RECIPE, f"{folder}/rootfs.tar"]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        made = buildah.children.run(command)
         if made.returncode:
             raise MmdebstrapError(made.stderr)
         dockerfile = Path(folder) / "Dockerfile"

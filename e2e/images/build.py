@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,9 +47,14 @@ def build_all(buildah: Buildah, directory: Path, base: str) -> tuple[Written, ..
     written = []
     with index_secrets() as secrets, ThreadPoolExecutor(2 * len(CATALOGUE)) as pool:
         shop = Shop(buildah, directory, base, secrets)
-        for image in CATALOGUE:
-            built[image.name] = pool.submit(shop.build, image, built[image.parent] if image.parent else None)
-            written.append(pool.submit(shop.write, built[image.name]))
+        try:
+            for image in CATALOGUE:
+                built[image.name] = pool.submit(shop.build, image, built[image.parent] if image.parent else None)
+                written.append(pool.submit(shop.write, built[image.name]))
+            wait(written)
+        except KeyboardInterrupt:
+            buildah.children.stop()  # the pool waits for its threads, and they for what they have started
+            raise
     return tuple(each.result() for each in written)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from images.children import Children
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,12 +33,11 @@ class Buildah:
 
     storage: Path
     logs: Path
+    children: Children = field(default_factory=Children)
 
     def run(self, *arguments: str) -> str:
         """What it prints. Raises BuildahError."""
-        answer = subprocess.run(  # noqa: S603  # buildah
-            self._command(arguments), env=os.environ | _ENVIRONMENT, capture_output=True, text=True, check=False
-        )
+        answer = self.children.run(self._command(arguments), _ENVIRONMENT)
         if answer.returncode:
             raise BuildahError(arguments, answer.returncode, answer.stderr)
         return answer.stdout.strip()
@@ -60,9 +59,7 @@ class Buildah:
         )
         log = self.logs / f"{tag.rsplit('/', 1)[-1].partition(':')[0]}.log"
         with log.open("wb") as out:
-            code = subprocess.run(  # noqa: S603  # buildah
-                self._command(command), env=os.environ | _ENVIRONMENT, stdout=out, stderr=subprocess.STDOUT, check=False
-            ).returncode
+            code = self.children.run(self._command(command), _ENVIRONMENT, out).returncode
         if code:
             raise BuildahError(command, code, log.read_text(errors="replace"))
 
@@ -78,6 +75,15 @@ class Buildah:
         """The image's ``config``, as the OCI's specification of images has it."""
         config: dict[str, Any] = json.loads(self.run("inspect", "--type=image", tag))["OCIv1"]["config"]
         return config
+
+    def identity(self, tag: str) -> str:
+        """The digest of all that the image is."""
+        identity: str = json.loads(self.run("inspect", "--type=image", tag))["FromImageID"]
+        return identity
+
+    def clear(self) -> None:
+        """Unmount and remove what builds and looks into images have left; for who is alone with the storage."""
+        replace(self, children=Children()).run("rm", "--all")  # also after those of now were stopped
 
     @contextmanager
     def mounted(self, tag: str) -> Iterator[Path]:

@@ -74,6 +74,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name != "test_training.py")
 
 
+def _marks(node: Cluster | None, operator: str) -> tuple[str, ...]:
+    """An image that was loaded anew has the old one's name: its digest makes the operator's pods new, too."""
+    return (f"podAnnotations.image={node.image(operator)}",) if node else ()
+
+
 @pytest.fixture(scope="session")
 def site() -> Site:
     given = os.environ.get("E2E_KUBECONFIG")
@@ -81,7 +86,8 @@ def site() -> Site:
     kubeconfig = Path(given) if given else node.kubeconfig
     tags = _tags()
     images = Images(tags["operator"], tags["runtime"], tags["digits"], tags["digits-attacker"])
-    return Site(Kubectl(_tool("kubectl"), kubeconfig), Helm(_tool("helm"), kubeconfig, SYSTEM), images, node)
+    helm = Helm(_tool("helm"), kubeconfig, SYSTEM, _marks(node, images.operator))
+    return Site(Kubectl(_tool("kubectl"), kubeconfig), helm, images, node)
 
 
 @pytest.fixture(scope="session")

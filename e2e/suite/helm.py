@@ -21,6 +21,8 @@ class Helm:
     program: Path
     kubeconfig: Path
     namespace: str
+    values: tuple[str, ...] = ()
+    """KEY=VALUE of each installation."""
 
     def __call__(self, *arguments: str | Path) -> str:
         """Run it; returns what it printed. Raises HelmError."""
@@ -31,13 +33,13 @@ class Helm:
         return done.stdout
 
     def install(self, operator: str, runtime: str, chart: Path = CHART, *values: str) -> None:
-        """Install or upgrade with these values (KEY=VALUE) and no others, and wait until it is ready."""
+        """Install or upgrade with these values (KEY=VALUE), our own, and no others, and wait until it is ready."""
         sets = [
             f"{key}.{part}={value}"
             for key, image in (("image", operator), ("runtimeImage", runtime))
             for part, value in zip(("repository", "tag"), image.rsplit(":", 1), strict=True)
         ]
-        sets += values
+        sets += (*self.values, *values)
         flags = [flag for each in sets for flag in ("--set-string", each)]
         self("upgrade", "--install", RELEASE, chart, *flags, "--reset-values", "--wait", "--timeout", "180s")
 

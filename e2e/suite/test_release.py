@@ -87,11 +87,23 @@ def test_an_upgrade_of_the_chart_restarts_nothing_of_a_training(site, release, o
         kubectl.delete("ft", "digits")
 
 
+def test_the_operators_pods_run_the_image_that_was_loaded_last(site, release):
+    if not site.own:
+        pytest.skip("another cluster takes its images from a registry")
+    pods = operators(site.kubectl.inside(release.namespace))
+    ran = {status["imageID"] for pod in pods for status in pod["status"]["containerStatuses"]}
+    assert ran == {site.node.image(site.images.operator)}
+
+
 def annotations(system):
     """What each pod of the operator that stays says of its chart."""
+    return {pod["metadata"].get("annotations", {}).get("chart") for pod in operators(system)}
+
+
+def operators(system):
+    """The operator's pods that stay."""
     pods = system.all("pods", "app.kubernetes.io/component=operator")
-    stay = [pod["metadata"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    return {metadata.get("annotations", {}).get("chart") for metadata in stay}
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
 
 def older_chart(helm, directory):

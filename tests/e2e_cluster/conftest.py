@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
-from cluster import Cluster
+from cluster import Cluster, strays
 from harness.tools import binary
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,9 +41,22 @@ def settings_before():
     return settings()
 
 
+@pytest.fixture(scope="session")
+def room(command):
+    """Where `down` finds the clusters of tests that were killed."""
+    with strays.room() as own:
+        yield own
+
+
+@pytest.fixture
+def directory(room):
+    """Of a cluster of the test's own."""
+    return Path(mkdtemp(dir=room))
+
+
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory, command, settings_before):
-    directory = tmp_path_factory.mktemp("cluster")
+def cluster(room, command, settings_before):
+    directory = room / "node"
     started = command(directory, "up")
     assert started.returncode == 0, started.stderr
     yield Cluster(directory)

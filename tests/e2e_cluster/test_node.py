@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cluster import network
+from cluster import cgroups, network
 from cluster.archive import write_image
 from cluster.commands import run
 from cluster.layout import Layout
@@ -31,10 +31,15 @@ RESTRICTED = {
 
 
 @pytest.fixture(scope="module")
-def image(cluster, tmp_path_factory):
-    archive = tmp_path_factory.mktemp("image") / "other.tar"
-    write_image(archive, IMAGE, Path("/usr/bin/catatonit"), ["-P"])
-    cluster.load(archive)
+def archive(tmp_path_factory):
+    path = tmp_path_factory.mktemp("image") / "other.tar"
+    write_image(path, IMAGE, Path("/usr/bin/catatonit"), ["-P"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def image(cluster, archive):
+    assert cluster.load(archive) == [IMAGE]
     return IMAGE
 
 
@@ -66,6 +71,17 @@ def test_a_loaded_image_runs_restricted(kubectl, namespace, image):
     kubectl("-n", namespace, "wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
     address = kubectl("-n", namespace, "get", "pod/one", "--output=jsonpath={.status.podIP}")
     assert address.startswith("10.244.0.")
+
+
+def test_what_is_loaded_is_loaded_again_only_when_it_is_another(cluster, image, archive, tmp_path):
+    before = cluster.image(image)
+    assert cluster.load(archive) == []
+    others = tmp_path / "others.tar"
+    write_image(others, image, Path("/usr/bin/catatonit"), ["-P", "-v"])
+    assert cluster.load(archive, others) == [image]
+    assert cluster.image(image) not in {before, None}
+    assert cluster.load(archive) == [image]
+    assert cluster.image(image) == before
 
 
 def test_pod_security_is_enforced(kubectl, namespace, image):
@@ -127,28 +143,28 @@ def test_up_again_says_that_it_runs(cluster, command):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_half_an_up_leaves_nothing(command, tmp_path, number):
-    layout = Layout(tmp_path)
-    starting = command(tmp_path, "up", wait=False)
+def test_half_an_up_leaves_nothing(command, directory, number):
+    layout = Layout(directory)
+    starting = command(directory, "up", wait=False)
     until((layout.records / "kubelet.json").exists, 60)
     starting.send_signal(number)
     starting.communicate(timeout=30)
     if number == signal.SIGKILL:
         assert left(layout)  # nobody could clean up; `down` does
-        assert command(tmp_path, "down").returncode == 0
+        assert command(directory, "down").returncode == 0
     assert not left(layout)
     assert (layout.logs / "kubelet.log").exists()
 
 
-def test_down_leaves_nothing_but_logs(command, tmp_path):
-    layout = Layout(tmp_path)
+def test_down_leaves_nothing_but_logs(command, directory):
+    layout = Layout(directory)
     began = time.monotonic()
-    assert command(tmp_path, "up").returncode == 0
+    assert command(directory, "up").returncode == 0
     assert time.monotonic() - began < 60
     assert {"processes", "namespace", "link", "cgroups", "state"} == left(layout)
-    assert command(tmp_path, "down").returncode == 0
+    assert command(directory, "down").returncode == 0
     assert not left(layout)
-    assert {path.name for path in tmp_path.iterdir()} == {"lock", "logs"}
+    assert {path.name for path in directory.iterdir()} == {"lock", "logs"}
 
 
 def left(layout):
@@ -157,7 +173,7 @@ def left(layout):
         "processes": any(mentions(path, layout) for path in Path("/proc").glob("[0-9]*")),
         "namespace": layout.name in run("ip", "netns"),
         "link": Path("/sys/class/net", layout.link).exists(),
-        "cgroups": bool(list(Path("/sys/fs/cgroup").glob(f"*/{layout.name}"))),
+        "cgroups": any((path / layout.name).exists() for path in cgroups.hierarchies()),
         "state": layout.state.exists(),
         "mounts": str(layout.directory) in Path("/proc/self/mountinfo").read_text(),
     }

@@ -34,11 +34,23 @@ def test_version_1_has_the_group_in_each_hierarchy(version_1):
     assert [(group / name).read_text() for name in ("cpuset.cpus", "cpuset.mems")] == ["0-1", "0"]
 
 
-def test_version_2_delegates_the_controllers_that_pods_need(version_2):
+def test_version_2_delegates_the_controllers_that_a_kubelet_demands_and_pods_need(version_2):
     cgroups.create("us", version_2)
     assert (version_2 / "us").is_dir()
-    assert (version_2 / "cgroup.subtree_control").read_text() == "+cpu +cpuset +io +memory +pids"
+    assert (version_2 / "cgroup.subtree_control").read_text() == "+cpu +cpuset +hugetlb +io +memory +pids"
     assert not (version_2 / "system.slice" / "us").exists()
+
+
+def test_version_2_delegates_nothing_that_the_machine_does_not_offer(version_2):
+    (version_2 / "cgroup.controllers").write_text("cpu memory pids")
+    cgroups.create("us", version_2)
+    assert (version_2 / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+
+
+def test_a_group_is_looked_for_in_each_hierarchy_of_version_1_and_in_the_one_of_version_2(version_1, tmp_path):
+    assert {path.name for path in cgroups.hierarchies(version_1)} == {"cpu", "cpu,cpuacct", "cpuset", "memory"}
+    (tmp_path / "cgroup.controllers").write_text("cpu")
+    assert list(cgroups.hierarchies(tmp_path)) == [tmp_path]
 
 
 @pytest.mark.parametrize("version", ["version_1", "version_2"])

@@ -193,6 +193,17 @@ class TestCommand:
         assert self.call(cluster, "kubeconfig") == 1
         assert capsys.readouterr().err == f"cluster: no cluster runs in {cluster.layout.directory}; `up` starts one\n"
 
+    def test_what_the_machine_lacks_ends_with_69(self, cluster, monkeypatch, capsys):
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+        assert self.call(cluster, "up") == os.EX_UNAVAILABLE
+        assert capsys.readouterr().err.endswith("run this as root\n")
+
+    def test_who_is_interrupted_leaves_nothing_and_says_so(self, cluster, starter, capsys):
+        starter.failure = KeyboardInterrupt()
+        assert self.call(cluster, "up") == 130
+        assert capsys.readouterr().err == "cluster: interrupted\n"
+        assert not starter.living
+
     def test_a_failed_up_is_told(self, cluster, starter, capsys):
         starter.failure = RuntimeError("no network")
         assert self.call(cluster, "up") == 1

@@ -3,6 +3,7 @@
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from images import build
@@ -130,3 +131,17 @@ def test_what_stands_on_a_broken_image_is_not_built(bring, shelf):
     with pytest.raises(BuildahError):
         bring()
     assert set(shelf.built) <= {"three:1"}
+
+
+def test_an_interruption_stops_what_builds(bring, shelf, monkeypatch):
+    stopped = threading.Event()
+    shelf.children = SimpleNamespace(stop=stopped.set)
+    shelf.build = lambda *_, **__: stopped.wait(10)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bring()
+    assert stopped.is_set()
