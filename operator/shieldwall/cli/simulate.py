@@ -127,8 +127,11 @@ def _show(simulation: Simulation, rows: Sequence[Row], report: Path | None) -> N
     screen.print("percent; lost: accuracy; success: of the trigger; out: left out; NNM: mixed first", style="dim")
     for row in rows:
         failed = next((trial.message for trial in row.trials if trial.message), None)
+        lost = next((trial.losses for trial in row.trials if trial.losses), None)
         if failed is not None:
             screen.print(printable(f"{row.label}: did not finish: {failed}"), style="yellow")
+        elif lost is not None:
+            screen.print(printable(f"{row.label}: {lost}"), style="yellow")
     if report is not None:
         screen.print(f"report: {report}")
 

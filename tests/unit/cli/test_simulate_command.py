@@ -123,6 +123,13 @@ def test_a_training_that_does_not_finish_under_its_own_rule_exits_with_1(tmp_pat
     assert "did not finish: round 1 was tried 5 times" in done.stdout
 
 
+def test_a_wrapped_training_that_releases_nothing_exits_with_1_and_says_why(tmp_path):
+    done = run(tmp_path, "--attack", "nan:2", "--rounds", "3", file=QUICKSTART)
+    assert done.returncode == 1
+    told = " ".join(done.stdout.split())
+    assert "FedMedian, 2 × nan: did not finish: round 1 was tried 5 times: 2 replies were admitted where 3" in told
+
+
 def test_a_strategy_that_is_refused_is_told_by_its_field(tmp_path):
     package = tmp_path / "unsafe"
     package.mkdir()

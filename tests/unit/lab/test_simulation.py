@@ -5,13 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from shieldwall.contract.policy import Rule
-from shieldwall.contract.records import Fate
+from shieldwall.contract.policy import Rule, TooFewReplies
+from shieldwall.contract.records import Fate, Outcome
 from shieldwall.lab.attacks import LabAttack
 from shieldwall.lab.loaders import NothingToPoisonError
 from shieldwall.lab.outcome import median_trial, outcomes
 from shieldwall.lab.roster import Band, assign, parse_bands
+from shieldwall.lab.run import Laboratory
 from shieldwall.lab.simulation import Simulation, UnfitTrainingError
+from shieldwall.lab.user_app import UserApp
 from shieldwall.local.attacks import InvalidAttackError, TooManyAttackersError
 from shieldwall.local.standing import Standing
 from shieldwall.runtime.aggregation import UnsoundPolicyError
@@ -96,6 +98,24 @@ def test_a_wrapped_app_is_simulated_with_its_own_server_app(training, now):
     assert found["unprotected", flip].accuracy < 0.5 < found["FedMedian", flip].accuracy
     records = outcomes(Simulation(training("quickstart", 2), [flip], [], None, 1), list(found.values()))[0].released
     assert all(record.metrics["accuracy"] > 0.8 for record in records)
+
+
+@pytest.mark.parametrize("name", ["digits", "quickstart"])
+def test_a_training_that_skipped_all_its_rounds_did_not_finish_and_one_that_lost_some_tells(training, now, name):
+    own = training(name, 2)
+    liars = len(own.spec.clients) - own.spec.min_replies + 1
+    nan = bands(("nan", liars))
+    (defence,) = [each for each in Simulation(own, [], [], None, 1).defences() if each.protected]
+    rounds = defence.policy.rounds.model_copy(update={"on_too_few_replies": TooFewReplies.SKIP})
+    policy = defence.policy.model_copy(update={"rounds": rounds})
+    with Laboratory.of(policy, now) as laboratory:
+        app = UserApp(policy, {})
+        empty = app.trial(laboratory, policy, assign([client.name for client in own.spec.clients], nan), 0)
+        whole = app.trial(laboratory, policy, {}, 0)
+    assert {record.outcome for record in empty.records} == {Outcome.SKIPPED}
+    assert "released no round" in empty.message
+    assert empty.losses.startswith(f"{len(empty.records)} rounds were lost: in round")
+    assert (whole.message, whole.losses) == ("", "")
 
 
 def test_an_app_that_draws_from_the_global_generators_can_be_repeated_exactly(training, now):

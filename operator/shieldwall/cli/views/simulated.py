@@ -83,4 +83,5 @@ def _row(row: Row) -> dict[str, object]:
         },
         "seconds": row.seconds,
         "messages": [trial.message for trial in row.trials],
+        "losses": [trial.losses for trial in row.trials],
     }
