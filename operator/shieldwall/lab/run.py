@@ -116,7 +116,7 @@ class Laboratory:
         engine = Engine(
             grid=cast("HttpGrid", grid),  # what Engine and PolicyGrid call of it, LabGrid has
             policy=policy,
-            steward=LabSteward(),
+            steward=LabSteward(policy),
             bundle=self.directory / "ca.crt",
             clock=LabClock(self.began),
             random=os.urandom,
