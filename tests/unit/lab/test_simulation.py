@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from shieldwall.cli.views.simulated import as_json
 from shieldwall.contract.policy import Rule, TooFewReplies
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.lab.attacks import LabAttack
@@ -30,6 +31,7 @@ def bands(*pairs):
 
 DEFAULT = "NNM + FedTrimmedAvg"
 FLIP = bands(("sign-flip", 2))
+FREE = bands(("free-zero", 2))
 BACKDOOR = bands(("model-replacement", 2))
 
 
@@ -58,6 +60,40 @@ def test_who_was_left_out_is_counted(digits_rows):
     assert liars == {Standing.REJECTED: 5 * 2}, "as outliers, by validation"
     others = digits_rows[DEFAULT, FLIP].standings(attackers=False)
     assert others == {Standing.OK: 5 * 8}
+
+
+def test_a_rule_that_selects_nobody_leaves_nobody_out(training, now):
+    own = training("digits", 2)
+    spec = own.spec.model_copy(update={"validation": own.spec.validation.model_copy(update={"policy": "None"})})
+    row = rows(Simulation(_with(own, spec), [FLIP], [Rule.FED_MEDIAN], None, 1), now)["FedMedian", FLIP]
+    assert row.against(attackers=True) == 2 * 2
+    assert as_json(Simulation(own, [], [], None, 1), [row])["rows"][0]["replies"]["attackers"] == {
+        "ok": 0,
+        "outvoted": 0,
+        "rejected": 0,
+        "absent": 0,
+        "against": 4,
+    }
+
+
+def test_one_that_selects_leaves_out_whom_it_does_not_select(training, now):
+    own = training("digits", 2)
+    spec = own.spec.model_copy(update={"validation": own.spec.validation.model_copy(update={"policy": "None"})})
+    row = rows(Simulation(_with(own, spec), [FLIP], [Rule.KRUM], None, 1), now)["Krum", FLIP]
+    assert row.against(attackers=True) == 0
+    assert row.standings(attackers=True) == {Standing.OUTVOTED: 4}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_free_riders_are_banned_as_in_a_cluster(training, now, dry_run):
+    own = training("digits", 7)
+    ban = own.spec.contribution.ban.model_copy(update={"dry_run": dry_run})
+    contribution = own.spec.contribution.model_copy(update={"ban": ban})
+    changed = _with(own, own.spec.model_copy(update={"contribution": contribution}))
+    (trial,) = rows(Simulation(changed, [FREE], [], None, 1), now)[DEFAULT, FREE].trials
+    fates = [{reply.fate for reply in record.replies[-2:]} for record in trial.records]
+    assert fates[:5] == [{Fate.ADMITTED}] * 5
+    assert fates[5:] == [{Fate.ADMITTED if dry_run else Fate.DENIED}] * 2
 
 
 def test_seeds_reach_the_app(training, now):
