@@ -9,7 +9,7 @@ import tempfile
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
@@ -19,8 +19,9 @@ from shieldwall.cli.terminal import console, printable
 from shieldwall.cli.training_file import BadFileError, read_training
 from shieldwall.cli.unexpected import told
 from shieldwall.cli.validate import Output, show_problems
-from shieldwall.cli.views.simulated import as_json, result_table
+from shieldwall.cli.views.simulated import LEGEND, as_json, result_table
 from shieldwall.cli.views.waiting import Waiting
+from shieldwall.contract.policy import FEWEST_FOR_BANS
 from shieldwall.lab.attacks import PLANS
 from shieldwall.lab.loaders import NothingToPoisonError
 from shieldwall.lab.outcome import outcomes
@@ -30,6 +31,7 @@ from shieldwall.lab.user_app import importable
 from shieldwall.local.attacks import InvalidAttackError, TooManyAttackersError
 from shieldwall.local.report import write_report
 from shieldwall.runtime.aggregation import UnsoundPolicyError
+from shieldwall.runtime.contribution.conduct import FIRST_ROUND
 from shieldwall.runtime.federation.strategies import UnsafeStrategyError
 from shieldwall.runtime.flower.references import ReferenceNotFoundError
 from shieldwall.runtime.flower.secure_aggregation import HiddenUpdatesError
@@ -40,6 +42,12 @@ if TYPE_CHECKING:
 
     from shieldwall.contract.policy import Rule
     from shieldwall.lab.simulation import Row
+
+
+_BANS: Final = (
+    f"Free-riders are banned as in a cluster: with {FEWEST_FOR_BANS} clients or more, from round {FIRST_ROUND} on, by"
+    " spec.contribution."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,9 @@ def list_attacks() -> ExitCode:
     table = Table("kind", "goal", "what attackers send", box=None, pad_edge=False, header_style="bold")
     for kind, plan in PLANS.items():
         table.add_row(kind.value, plan.goal.value, plan.what)
-    console().print(table)
+    screen = console()
+    screen.print(table)
+    screen.print(_BANS, style="dim")
     return ExitCode.DONE
 
 
@@ -126,12 +136,15 @@ def _blamed(error: Exception) -> str:
 def _show(simulation: Simulation, rows: Sequence[Row], report: Path | None) -> None:
     screen = console()
     screen.print(_title(simulation), style="bold")
-    screen.print(result_table(rows))
-    screen.print("percent; lost: accuracy; success: of the trigger; out: left out; NNM: mixed first", style="dim")
+    screen.print(result_table(rows), crop=False)  # a narrow terminal wraps lines, and nothing is cut off them
+    screen.print(LEGEND, style="dim")
     for row in rows:
         failed = next((trial.message for trial in row.trials if trial.message), None)
+        lost = next((trial.losses for trial in row.trials if trial.losses), None)
         if failed is not None:
             screen.print(printable(f"{row.label}: did not finish: {failed}"), style="yellow")
+        elif lost is not None:
+            screen.print(printable(f"{row.label}: {lost}"), style="yellow")
     if report is not None:
         screen.print(f"report: {report}")
 
@@ -151,9 +164,8 @@ def _title(simulation: Simulation) -> str:
     spec, alpha = simulation.training.spec, simulation.alpha
     skew = "" if alpha is None else f" · α = {'∞' if math.isinf(alpha) else f'{alpha:g}'}"
     seeds = f"{simulation.seeds} seed{'s' if simulation.seeds > 1 else ''}"
-    return printable(
-        f"{simulation.training.name} · {len(spec.clients)} clients · {spec.rounds.count} rounds{skew} · {seeds}"
-    )
+    rounds = f"{spec.rounds.count} round{'s' if spec.rounds.count > 1 else ''}"
+    return printable(f"{simulation.training.name} · {len(spec.clients)} clients · {rounds}{skew} · {seeds}")
 
 
 def _unfit(sentence: str) -> ExitCode:

@@ -11,6 +11,7 @@ from shieldwall.cli.privacy_words import privacy_rows
 from shieldwall.cli.terminal import console, printable, two_columns
 from shieldwall.cli.training_file import BadFileError, read_either
 from shieldwall.control.api.budget import PrivacyBudget
+from shieldwall.control.api.patience import MIN_REPLIES, impatience
 from shieldwall.control.api.training import Training
 
 if TYPE_CHECKING:
@@ -32,16 +33,26 @@ def validate(path: Path, output: Output) -> ExitCode:
         show_problems(error, output)
         return ExitCode.BAD_INPUT
     rows = privacy_rows(found.spec) if isinstance(found, Training) else ()
+    warned = warnings_of(found) if isinstance(found, Training) else []
     if output is Output.JSON:
-        told = {"file": str(path), "valid": True, "problems": []}
+        warnings = [{"field": field, "message": message} for field, message in warned]
+        told = {"file": str(path), "valid": True, "problems": [], "warnings": warnings}
         console().print(json.dumps(told | ({"privacy": dict(rows)} if rows else {}), ensure_ascii=False))
         return ExitCode.DONE
     screen = console()
     line = budget_summary(found) if isinstance(found, PrivacyBudget) else summary(found)
     screen.print(f"{printable(str(path))}: valid · {line}")
+    if warned:
+        screen.print(two_columns(warned, screen.width), style="yellow")
     if rows:
         screen.print(two_columns(rows, screen.width))
     return ExitCode.DONE
+
+
+def warnings_of(training: Training) -> list[tuple[str, str]]:
+    """What is allowed and hardly meant: fields and sentences."""
+    impatient = impatience(training.spec)
+    return [(MIN_REPLIES, f"Warning: {impatient}")] if impatient else []
 
 
 def summary(training: Training) -> str:

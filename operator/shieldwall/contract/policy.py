@@ -57,6 +57,15 @@ class Mode(StrEnum):
     """The user's, handed replies that all carry the policy's aggregate."""
 
 
+class TooFewReplies(StrEnum):
+    """What becomes of a round that too few replies were admitted to."""
+
+    REPEAT = "Repeat"
+    """It is tried again, up to five times; then the run fails."""
+    SKIP = "Skip"
+    """It releases nothing, and the next round goes on from the model as it was."""
+
+
 class FederationPolicy(_Model):
     """Which training this is."""
 
@@ -97,6 +106,7 @@ class RoundsPolicy(_Model):
     timeout_seconds: Annotated[int, Field(ge=1)] = 600
     grace_seconds: Annotated[int, Field(ge=0)] = 30
     """Once ``min_replies`` replies are admitted, the rest have this much longer."""
+    on_too_few_replies: TooFewReplies = TooFewReplies.REPEAT
 
 
 class AggregationPolicy(_Model):

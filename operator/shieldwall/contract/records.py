@@ -191,7 +191,9 @@ class Outcome(StrEnum):
 
     RELEASED = "released"
     REPEATED = "repeated"
-    """Too few admitted replies for the rule or for minReplies: nothing was released."""
+    """Too few admitted replies for the rule or for minReplies: nothing was released, and the round is tried again."""
+    SKIPPED = "skipped"
+    """The same, and the next round goes on from the model as it was."""
 
 
 class RoundRecord(_Record):
@@ -201,6 +203,8 @@ class RoundRecord(_Record):
     round: int
     attempt: int
     outcome: Outcome
+    reason: str = ""
+    """One sentence for people, without its stop: why nothing was released."""
     opened: float
     seconds: float
     rule: str
@@ -279,6 +283,8 @@ class StewardStatus(_Record):
     runs_started: Count
     round: Count
     """The last released round; 0 before the first."""
+    lost: Count = 0
+    """Rounds that are over and released nothing (see shieldwall.runtime.tally)."""
     rounds: Count
     records: Count
     """How many RoundRecords there are (see OPERATOR_ROUNDS)."""

@@ -56,7 +56,8 @@ class Theorem:
 _IN_RANGE: Final = "Each coordinate stays within the range of the honest values."
 THEOREMS: Final = {
     Rule.FED_AVG: Theorem(0, 1, "McMahan 2017, arXiv:1602.05629", "One liar moves the model anywhere."),
-    Rule.CLIPPED_MEAN: Theorem(0, 1, "Sun 2019, arXiv:1911.07963", "They move the mean by at most 2·f·maxNorm/n."),
+    # Sun 2019 names no n. With n <= 2f the bound is maxNorm or more, as much as any step may be: it says nothing.
+    Rule.CLIPPED_MEAN: Theorem(2, 1, "Sun 2019, arXiv:1911.07963", "They move the mean by at most 2·f·maxNorm/n."),
     Rule.FED_MEDIAN: Theorem(2, 1, "Yin 2018, arXiv:1803.01498", _IN_RANGE),
     Rule.FED_TRIMMED_AVG: Theorem(2, 1, "Yin 2018, arXiv:1803.01498", _IN_RANGE),
     Rule.KRUM: Theorem(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Final
 
-from shieldwall.contract.policy import Rule
+from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.lab.attacks import PLANS, Goal, LabAttack
 from shieldwall.lab.matrix import ALPHAS, CLIENTS, LIARS, ROUNDS
 
@@ -94,6 +94,9 @@ def _head(facts: Facts, defences: Sequence[Defence]) -> str:
     f = ", ".join(f"{each.name} {each.policy.byzantine}" for each in defences if 0 < each.policy.byzantine < LIARS)
     less = f" Where the theorem holds at n = {CLIENTS} for a smaller f only, that f was used: {f}." if f else ""
     none = f" No f ≥ 1 fits {', '.join(facts.refused)}." if facts.refused else ""
+    measured = {each.policy.pre_aggregation for each in defences}
+    absent = [before.value for before in PreAggregation if before not in measured]
+    missing = f" Not measured here: {', '.join(absent)}." if absent else ""
     return f"""# Attacks and rules
 
 Generated; do not edit. Made by
@@ -106,6 +109,9 @@ $ {facts.command}
 {ROUNDS} rounds by the pods' own round code (`shieldwall.lab` puts a Grid in one process around it), a network of one
 hidden layer; means over {facts.seeds} seeds, in percent. Data are shared out by a Dirichlet distribution: α = ∞ is an
 even mix, 0.1 leaves a client two or three classes.{less}{none}
+
+The rule is measured alone: validation and contribution are off, so no update is refused as an outlier and no free-rider
+is banned. What a training does by default, with both, `shieldwall simulate` shows.{missing}
 
 The trials took {facts.seconds / 60:.0f} minutes in all, and {facts.peak_mebibytes:.0f} MiB at most."""
 

@@ -28,7 +28,7 @@ def _outcome(simulation: Simulation, row: Row) -> RunOutcome:
         label=f"{row.label}{several}",
         protected=row.defence.protected,
         end=End.FAILED if trial.message else End.COMPLETED,
-        message=trial.message or "all rounds were released",
+        message=trial.message or _completed(trial),
         clients=tuple(client.name for client in row.defence.policy.clients),
         attackers={name: kind.value for name, kind in row.attackers.items()},
         rule=aggregation.rule.value,
@@ -42,6 +42,10 @@ def _outcome(simulation: Simulation, row: Row) -> RunOutcome:
         isolation="not at all: a simulation in one process, without pods",
         started=trial.records[0].opened if trial.records else 0.0,
     )
+
+
+def _completed(trial: Trial) -> str:
+    return f"{trial.losses[0].upper()}{trial.losses[1:]}." if trial.losses else "all rounds were released"
 
 
 def median_trial(row: Row) -> Trial:

@@ -18,9 +18,11 @@ from shieldwall.lab.grid import RUN_ID, LabGrid, members_of
 from shieldwall.lab.notary import Notary
 from shieldwall.lab.stage import LabClock, LabSteward, MemoryStore
 from shieldwall.runtime.federation.engine import Engine
-from shieldwall.runtime.federation.managed import RoundNotReachedError, train
+from shieldwall.runtime.federation.managed import train
+from shieldwall.runtime.federation.repeats import RoundNotReachedError
 from shieldwall.runtime.federation.wrapped import PolicyGrid
 from shieldwall.runtime.privacy.errors import BudgetSpentError
+from shieldwall.runtime.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -53,6 +55,11 @@ class Trial:
     seconds: float
     evaluations: Mapping[int, list[RecordDict]] = field(repr=False, default_factory=dict)
     """What honest clients answered to the user's own evaluations, by round (wrapped mode)."""
+
+    @property
+    def losses(self) -> str:
+        """How many rounds were lost, and why; empty where none was."""
+        return Tally.of(self.records).losses
 
 
 @dataclass(slots=True)
@@ -109,7 +116,7 @@ class Laboratory:
         engine = Engine(
             grid=cast("HttpGrid", grid),  # what Engine and PolicyGrid call of it, LabGrid has
             policy=policy,
-            steward=LabSteward(),
+            steward=LabSteward(policy),
             bundle=self.directory / "ca.crt",
             clock=LabClock(self.began),
             random=os.urandom,
@@ -127,7 +134,7 @@ class Laboratory:
         return Trial(
             store.records,
             release.model if release is not None else None,
-            message,
+            message or ("" if release is not None else Tally.of(store.records).empty),
             time.perf_counter() - started,
             grid.evaluations,
         )

@@ -17,7 +17,7 @@ from shieldwall.lab.run import SUCCESS, Laboratory
 from shieldwall.lab.user_app import UserApp
 from shieldwall.local.baseline import unprotected_policy
 from shieldwall.local.planner import local_settings
-from shieldwall.local.standing import Standing, standing_of
+from shieldwall.local.standing import Standing, is_against, standing_of
 from shieldwall.runtime.aggregation import required_replies
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from shieldwall.contract.policy import ConfigValue, RuntimePolicy
-    from shieldwall.contract.records import RoundRecord
+    from shieldwall.contract.records import ReplyRecord, RoundRecord
     from shieldwall.control.api.training import Training
     from shieldwall.lab.attacks import LabAttack
     from shieldwall.lab.roster import Band
@@ -99,13 +99,19 @@ class Row:
 
     def standings(self, *, attackers: bool) -> Counter[Standing]:
         """How the replies of attackers, or of the others, fared over all trials."""
-        return Counter(
-            standing_of(reply, record.rule)
-            for trial in self.trials
-            for record in trial.records
-            for reply in record.replies
-            if (reply.client in self.attackers) is attackers
-        )
+        return Counter(standing_of(reply, rule) for reply, rule in self._replies(attackers=attackers))
+
+    def against(self, *, attackers: bool) -> int:
+        """How many of their replies counted and point against the released step; in ``standings`` they are outvoted."""
+        return sum(is_against(reply, rule) for reply, rule in self._replies(attackers=attackers))
+
+    def _replies(self, *, attackers: bool) -> Iterator[tuple[ReplyRecord, str]]:
+        """Each with the rule of its round."""
+        for trial in self.trials:
+            for record in trial.records:
+                yield from (
+                    (reply, record.rule) for reply in record.replies if (reply.client in self.attackers) is attackers
+                )
 
 
 def last(trial: Trial, metric: str) -> float | None:

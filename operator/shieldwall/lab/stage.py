@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from shieldwall.contract.records import RoundGrant
 from shieldwall.runtime.checkpoint import Release
+from shieldwall.runtime.contribution.conduct import Court, after_record, banned_keys
+from shieldwall.runtime.federation.inspection import key_sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from shieldwall.contract.policy import RuntimePolicy
     from shieldwall.contract.privacy import Spend
     from shieldwall.contract.records import OpenRound, RoundRecord
+    from shieldwall.runtime.contribution.conduct import Conducts
     from shieldwall.runtime.model import Model
 
 
@@ -40,14 +44,22 @@ class LabClock:
 
 
 class LabSteward:
-    """Grants every round and denies nobody."""
+    """Grants every round to all but those whom it has banned, by the same rules as the pods' steward."""
 
-    def open(self, opening: OpenRound) -> RoundGrant:  # noqa: ARG002  # a Steward's signature
+    def __init__(self, policy: RuntimePolicy) -> None:
+        self._keys = {client.name: key_sha256(client.node_public_key) for client in policy.clients}
+        self._court = Court.of(policy, self._keys)
+        self._conducts: Conducts = {}
+
+    def open(self, opening: OpenRound) -> RoundGrant:
         """See Steward."""
-        return RoundGrant(denied=())
+        banned = banned_keys(self._conducts)
+        return RoundGrant(denied=tuple(client for client in opening.clients if self._keys[client] in banned))
 
     def close(self, record: RoundRecord) -> None:
         """See Steward."""
+        if self._court is not None:
+            self._conducts = after_record(self._conducts, record, self._court)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shieldwall.contract.privacy import BUDGET_SPENT
 from shieldwall.contract.records import Outcome, RoundRecord, StewardStatus
+from shieldwall.runtime.tally import Tally
 
 
 class _Model(BaseModel):
@@ -107,6 +108,11 @@ class RunOutcome(_Model):
     def epsilon(self) -> float | None:
         """What was spent of privacy in all, by the last record that says so."""
         return next((record.privacy.epsilon for record in reversed(self.records) if record.privacy is not None), None)
+
+    @property
+    def rounds_lost(self) -> int:
+        """Rounds that are over and released nothing; the message says why."""
+        return Tally.of(self.records).lost
 
     @property
     def budget_spent(self) -> bool:

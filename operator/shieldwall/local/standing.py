@@ -43,6 +43,11 @@ def standing_of(reply: ReplyRecord, rule: str) -> Standing:
     return Standing.OUTVOTED if against else Standing.OK
 
 
+def is_against(reply: ReplyRecord, rule: str) -> bool:
+    """Whether a reply is called outvoted for its direction alone: it points against the released step, and counted."""
+    return reply.selected is None and standing_of(reply, rule) is Standing.OUTVOTED
+
+
 FATE_SENTENCES: Final = {
     Fate.ADMITTED: "Admitted.",
     Fate.NO_REPLY: "No reply before the round closed.",

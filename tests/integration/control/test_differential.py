@@ -95,6 +95,7 @@ FITTING = {
     ("aggregation", "select"): st.integers(1, 8),
     ("aggregation", "maxNorm"): st.sampled_from([0.5, 1, 10.0]),
     ("rounds", "minReplies"): st.integers(1, 12),
+    ("rounds", "onTooFewReplies"): st.sampled_from(["Repeat", "Skip", "Retry"]),
     ("rounds", "fractionTrain"): st.sampled_from([0.3, 0.5, 1, 1.0]),
     ("identity", "certificateTTL"): st.sampled_from(["1h", "59m", "60m", "720h", "721h", "24h"]),
     ("contribution", "policy"): st.sampled_from(["None", "Innovation", "MinCosine"]),

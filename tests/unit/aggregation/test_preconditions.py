@@ -15,7 +15,7 @@ from shieldwall.runtime.aggregation import (
 NNM, BUCKETING = PreAggregation.NEAREST_NEIGHBOR_MIXING, PreAggregation.BUCKETING
 NEEDED = [
     (AggregationPolicy(rule=Rule.FED_AVG), 1),
-    (AggregationPolicy(rule=Rule.CLIPPED_MEAN, byzantine=4, max_norm=1.0), 1),
+    (AggregationPolicy(rule=Rule.CLIPPED_MEAN, byzantine=4, max_norm=1.0), 9),
     (AggregationPolicy(rule=Rule.FED_MEDIAN, byzantine=2), 5),
     (AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=3), 7),
     (AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=1, beta=0.49), 3),

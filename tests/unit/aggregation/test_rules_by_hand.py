@@ -5,7 +5,7 @@ import pytest
 
 from shieldwall.contract.policy import AggregationPolicy, Rule
 from shieldwall.contract.theorem import trim
-from shieldwall.runtime.aggregation import Updates, aggregate
+from shieldwall.runtime.aggregation import TooFewUpdatesError, Updates, aggregate
 from shieldwall.runtime.aggregation.geometry import geometry_of
 from shieldwall.runtime.aggregation.krum import krum_choice, krum_scores
 
@@ -37,6 +37,15 @@ def test_clipped_mean_scales_long_updates_down_to_the_norm():
     result = aggregate(updates([3, 4], [0, 0.5]), policy(Rule.CLIPPED_MEAN, max_norm=1.0))
     np.testing.assert_allclose(result.delta, [0.3, 0.65], rtol=1e-6)
     assert result.clipped == (0,)
+
+
+def test_liars_move_the_clipped_mean_by_two_f_norms_over_n_and_a_half_of_liars_is_refused():
+    honest = aggregate(updates([1, 0], [1, 0], [1, 0]), policy(Rule.CLIPPED_MEAN, 1, max_norm=1.0)).delta
+    moved = aggregate(updates([1, 0], [1, 0], [-1000, 0]), policy(Rule.CLIPPED_MEAN, 1, max_norm=1.0)).delta
+    np.testing.assert_allclose(honest - moved, [2 / 3, 0], rtol=1e-6)
+    # With f = 2 of 4 the bound is 2·2·1/4 = 1: all that the clip leaves.
+    with pytest.raises(TooFewUpdatesError, match="ClippedMean with f = 2 needs 5 updates and has 4"):
+        aggregate(updates([1, 0], [1, 0], [-9, 0], [-9, 0]), policy(Rule.CLIPPED_MEAN, 2, max_norm=1.0))
 
 
 def test_fed_median_takes_the_middle_or_between_the_middle_two():

@@ -102,6 +102,15 @@ def messages(document):
             ),
         ),
         (
+            {"rule": "ClippedMean", "byzantine": 5, "maxNorm": 1.0},
+            {"minReplies": 10},
+            "byzantine",
+            (
+                "ClippedMean tolerates f Byzantine clients only if n > 2f (Sun 2019). f = 5 needs 11 replies;"
+                " spec.rounds.minReplies is 10. Use byzantine <= 4, or at least 11 clients."
+            ),
+        ),
+        (
             {"rule": "CenteredClipping", "byzantine": 2, "maxNorm": 1.0},
             {},
             "byzantine",
@@ -137,7 +146,10 @@ def messages(document):
             {"rule": "ClippedMean", "maxNorm": 1.0, "byzantine": 5, "preAggregation": "NearestNeighborMixing"},
             {},
             "byzantine",
-            "NearestNeighborMixing tolerates f Byzantine clients only if n > 2f (Allouah 2023).",
+            (
+                "ClippedMean tolerates f Byzantine clients only if n > 2f (Sun 2019). f = 5 needs 11 replies;"
+                " spec.clients has 10. Use byzantine <= 4, or at least 11 clients."
+            ),
         ),
         (
             {"rule": "MultiKrum", "select": 5, "preAggregation": "Bucketing"},
@@ -332,6 +344,7 @@ def test_a_client_outside_the_regions_is_named(document):
         {"aggregation": {"rule": "Krum", "byzantine": 3}},
         {"aggregation": {"rule": "MultiKrum", "byzantine": 3, "select": 7}},
         {"aggregation": {"rule": "ClippedMean", "maxNorm": 1.0}},
+        {"aggregation": {"rule": "ClippedMean", "maxNorm": 1.0, "byzantine": 4}},
         {"aggregation": {"beta": 0.49}},
         {"aggregation": {"rule": "Bulyan", "byzantine": 1}},
         {"aggregation": {"rule": "GeometricMedian", "byzantine": 4}},

@@ -32,7 +32,7 @@ def test_each_pre_aggregations_theorem_is_on_the_page(before):
 def test_what_is_needed_is_the_first_number_for_which_the_inequalities_hold(rule, before, f):
     needs = {
         Rule.FED_AVG: lambda n: n >= 1,
-        Rule.CLIPPED_MEAN: lambda n: n >= 1,
+        Rule.CLIPPED_MEAN: lambda n: n > 2 * f,
         Rule.FED_MEDIAN: lambda n: n > 2 * f,
         Rule.FED_TRIMMED_AVG: lambda n: n > 2 * f,
         Rule.GEOMETRIC_MEDIAN: lambda n: n > 2 * f,

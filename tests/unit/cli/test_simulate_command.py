@@ -68,13 +68,14 @@ def test_the_attacks_are_listed_without_a_file():
     done = simulate("--attacks")
     assert done.exit_code == 0
     assert all(kind in done.stdout for kind in LabAttack)
+    assert "Free-riders are banned as in a cluster" in " ".join(done.stdout.split())
 
 
-def run(tmp_path, *arguments, file=DIGITS):
+def run(tmp_path, *arguments, file=DIGITS, columns="100"):
     """In a process of its own, as people run it."""
     program = "from shieldwall.cli.main import main; main()"
     command = [sys.executable, "-c", program, "simulate", file, *arguments]
-    env = os.environ | {"COLUMNS": "100"}
+    env = os.environ | {"COLUMNS": columns}
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env)
 
 
@@ -109,7 +110,13 @@ def test_json_is_all_that_is_on_standard_output_whatever_the_app_prints_and_writ
         ("FedAvg", ["nan"]),
         ("FedMedian", ["nan"]),
     ]
-    assert rows[3]["replies"]["attackers"] == {"ok": 0, "outvoted": 0, "rejected": 1, "absent": 0}
+    assert rows[3]["replies"]["attackers"] == {
+        "ok": 0,
+        "outvoted": 0,
+        "rejected": 1,
+        "absent": 0,
+        "against": 0,
+    }
     assert "Saving final model" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -121,6 +128,24 @@ def test_a_training_that_does_not_finish_under_its_own_rule_exits_with_1(tmp_pat
     done = run(tmp_path, "--attack", "nan:1", "--rounds", "1", file="training.yaml")
     assert done.returncode == 1
     assert "did not finish: round 1 was tried 5 times" in done.stdout
+
+
+@pytest.mark.parametrize("columns", ["40", "100"])
+def test_no_terminal_is_too_narrow_for_an_attacks_name_or_a_number(tmp_path, columns):
+    done = run(tmp_path, "--attack", "sign-flip:1", "--rounds", "1", file=QUICKSTART, columns=columns)
+    lines = done.stdout.splitlines()
+    assert lines[0] == "quickstart · 4 clients · 1 round · 1 seed"
+    assert " ".join(lines[1].split()) == "attackers rule accuracy lost success liars out rest out against time"
+    (held,) = [line for line in lines if line.startswith("1 × sign-flip") and "FedMedian" in line]
+    # FedMedian selects nobody: the liar counted, and points against the step.
+    assert held.split()[-6:-1] == ["0/1", "0/3", "1", "+", "0"]
+
+
+def test_a_wrapped_training_that_releases_nothing_exits_with_1_and_says_why(tmp_path):
+    done = run(tmp_path, "--attack", "nan:2", "--rounds", "3", file=QUICKSTART)
+    assert done.returncode == 1
+    told = " ".join(done.stdout.split())
+    assert "FedMedian, 2 × nan: did not finish: round 1 was tried 5 times: 2 replies were admitted where 3" in told
 
 
 def test_a_strategy_that_is_refused_is_told_by_its_field(tmp_path):

@@ -42,6 +42,22 @@ def test_every_problem_is_named_by_its_field(document, write):
     assert {problem["field"] for problem in found["problems"]} >= {"spec.bogus", "spec.clients[1].name"}
 
 
+def test_more_replies_than_silent_liars_leave_are_warned_of_and_no_error(document, write):
+    document["spec"]["rounds"]["minReplies"] = 5
+    path = write(document)
+    done = validate(path)
+    assert done.exit_code == 0
+    text = " ".join(done.stdout.split())
+    assert "spec.rounds.minReplies Warning: A round asks 5 clients and needs 5 replies" in text
+    assert "Use minReplies: 4." in text
+    (warning,) = json.loads(validate(path, "-o", "json").stdout)["warnings"]
+    assert warning["field"] == "spec.rounds.minReplies"
+    document["spec"]["rounds"]["minReplies"] = 4
+    path = write(document)
+    assert "Warning" not in validate(path).stdout
+    assert json.loads(validate(path, "-o", "json").stdout)["warnings"] == []
+
+
 def a_budget(**spec):
     given = {"epsilon": 3.0, "delta": 1e-5, "unit": "Record", "data": ["berlin"], "period": {"name": "spring"}}
     return {

@@ -7,6 +7,7 @@ from rich.console import Console
 from shieldwall.cli.terminal import printable, two_columns
 from shieldwall.cli.views import lines
 from shieldwall.cli.views.live import LiveView
+from shieldwall.cli.views.phrases import round_line
 from shieldwall.cli.views.plain import PlainView, closing
 from shieldwall.cli.views.series import LiveSeries, PlainSeries
 from shieldwall.contract.privacy import PrivacyRecord
@@ -200,6 +201,14 @@ def test_both_views_tell_what_was_spent_of_privacy(make, story):
     assert "accuracy 0.50 · ε 0.31 · 1 of 1 admitted" in plain.file.getvalue()
     assert "accuracy 0.50 · ε 0.31 · 1 of 1 admitted" in live.file.getvalue()
     assert "ε 0.31 spent" in closing(make.outcome(record))[0]
+
+
+def test_a_run_that_lost_rounds_says_so(make):
+    message = "The training ended with 1 round released; 1 round was lost: in round 2, 1 reply came."
+    skipped = make.record(2, make.reply("berlin", Fate.NO_REPLY), outcome=Outcome.SKIPPED)
+
+    assert message in closing(make.outcome(make.record(1), skipped, message=message))
+    assert "round 2/3 · skipped for want of replies" in round_line(skipped, 3)
 
 
 def test_a_run_that_ended_for_its_privacy_budget_says_so(make):

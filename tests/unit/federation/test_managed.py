@@ -8,7 +8,7 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.app.error import Error
 
-from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule
+from shieldwall.contract.policy import AggregationPolicy, PreAggregation, Rule, TooFewReplies
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.authority import new_issuer, new_root
 from shieldwall.runtime.aggregation import aggregate
@@ -16,10 +16,11 @@ from shieldwall.runtime.checkpoint import CheckpointStore
 from shieldwall.runtime.federation import conclusion, judge
 from shieldwall.runtime.federation.app import ManagedApp
 from shieldwall.runtime.federation.engine import Engine
-from shieldwall.runtime.federation.managed import MOST_ATTEMPTS, RoundNotReachedError, train
+from shieldwall.runtime.federation.managed import train
+from shieldwall.runtime.federation.repeats import MOST_ATTEMPTS, RoundNotReachedError
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.inbox import Arrival
-from shieldwall.runtime.flower.messages import SEAL_KEY, RoundFacts, decode_packed
+from shieldwall.runtime.flower.messages import ROUND_KEY, SEAL_KEY, RoundFacts, decode_packed
 from shieldwall.runtime.flower.packing import pack
 
 BASE = {"weights": np.zeros((2, 3), np.float32), "bias": np.zeros(3, np.float32)}
@@ -354,6 +355,42 @@ def test_too_few_replies_repeat_the_round_and_end_the_run_in_the_end(world, tmp_
     assert [record.outcome for record in world.steward.closed] == [Outcome.REPEATED] * MOST_ATTEMPTS
     assert [opened.attempt for opened in world.steward.opened] == list(range(1, MOST_ATTEMPTS + 1))
     assert len({opened.nonce for opened in world.steward.opened}) == MOST_ATTEMPTS
+
+
+def quiet_while(world, condition):
+    """The first three clients answer with an error while ``condition`` of the round's facts holds."""
+
+    def answer(self, message):
+        if condition(RoundFacts.from_record(message.content[ROUND_KEY])):
+            return send_error(self, message)
+        return type(self).answer(self, message)
+
+    for client in world.clients[:3]:
+        client.answer = MethodType(answer, client)
+
+
+def skipping(world):
+    return world.policy.rounds.model_copy(update={"on_too_few_replies": TooFewReplies.SKIP})
+
+
+def test_where_rounds_may_be_skipped_the_next_goes_on_from_the_model_as_it_was(world, tmp_path):
+    quiet_while(world, lambda facts: facts.round == 2)
+    store = run(world, tmp_path, rounds=skipping(world))
+    found = [(record.round, record.attempt, record.outcome) for record in world.steward.closed]
+    assert found == [(1, 1, Outcome.RELEASED), (2, 1, Outcome.SKIPPED), (3, 1, Outcome.RELEASED)]
+    assert "2 replies were admitted where 3 are needed" in world.steward.closed[1].reason
+    assert world.steward.opened[2].base_sha256 == world.steward.opened[1].base_sha256
+    np.testing.assert_allclose(store.latest().model.arrays["weights"], 0.06, rtol=1e-5)
+
+
+def test_rounds_that_were_skipped_since_the_last_release_are_tried_again_by_the_next_run(world, tmp_path):
+    quiet_while(world, lambda facts: facts.round > 1)
+    run(world, tmp_path, rounds=skipping(world))
+    for client in world.clients:
+        client.answer = MethodType(type(client).answer, client)
+    store = run(world, tmp_path, rounds=skipping(world))
+    assert [record.round for record in store.records] == [1, 2, 3, 2, 3]
+    assert store.latest().round == 3
 
 
 def test_updates_that_claim_no_example_have_no_weighted_mean_and_the_round_is_repeated(world, tmp_path):

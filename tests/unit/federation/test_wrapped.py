@@ -7,10 +7,18 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp.strategy import FedAdam, FedAvg, FedMedian, FedProx
 
-from shieldwall.contract.policy import AggregationPolicy, ClientPolicy, ContributionPolicy, Rule, ValidationPolicy
+from shieldwall.contract.policy import (
+    AggregationPolicy,
+    ClientPolicy,
+    ContributionPolicy,
+    Rule,
+    TooFewReplies,
+    ValidationPolicy,
+)
 from shieldwall.contract.records import Fate, Outcome
 from shieldwall.pki.node_key import public_pem
 from shieldwall.runtime.checkpoint import CheckpointStore
+from shieldwall.runtime.federation.repeats import MOST_ATTEMPTS, RoundNotReachedError
 from shieldwall.runtime.federation.wrapped import PolicyGrid, UnsafeStrategyError
 from shieldwall.runtime.flower.messages import ROUND_KEY, SEAL_KEY, RoundFacts
 
@@ -19,7 +27,9 @@ def initial():
     return ArrayRecord(array_dict={"weights": Array(np.zeros((2, 3), np.float32))})
 
 
-def start(world, tmp_path, strategy, rounds=2, **policy):
+def start(world, tmp_path, strategy, rounds=2, rounds_policy=None, **policy):
+    if rounds_policy is not None:
+        policy["rounds"] = rounds_policy
     grid = PolicyGrid(world.engine(**policy), CheckpointStore(tmp_path / "model"))
     return strategy.start(grid=grid, initial_arrays=initial(), num_rounds=rounds, timeout=30)
 
@@ -121,12 +131,97 @@ def test_a_refused_reply_reaches_the_strategy_as_an_error(world, tmp_path):
     assert all(SEAL_KEY not in reply.content and ROUND_KEY not in reply.content for reply in replies.values())
 
 
-def test_too_few_replies_lose_the_round_and_not_the_run(world, tmp_path):
-    for client in world.clients[:3]:
-        client.sign = MethodType(lambda self, reply: None, client)
-    result = start(world, tmp_path, FedAvg(**train_only()))
-    assert {record.outcome for record in world.steward.closed} == {Outcome.REPEATED}
+def unsigned_while(world, condition, number=3):
+    """``number`` clients do not sign while ``condition`` of the round's facts holds."""
+
+    def sign(self, reply):
+        if not condition(self.facts):
+            type(self).sign(self, reply)
+
+    for client in world.clients[:number]:
+        client.sign = MethodType(sign, client)
+
+
+def skipping(world):
+    return world.policy.rounds.model_copy(update={"on_too_few_replies": TooFewReplies.SKIP})
+
+
+def attempts(world):
+    return [(record.round, record.attempt, record.outcome) for record in world.steward.closed]
+
+
+def test_where_rounds_may_be_skipped_too_few_replies_lose_the_round_and_not_the_run(world, tmp_path):
+    unsigned_while(world, lambda _: True)
+    result = start(world, tmp_path, FedAvg(**train_only()), rounds_policy=skipping(world))
+    assert attempts(world) == [(1, 1, Outcome.SKIPPED), (2, 1, Outcome.SKIPPED)]
+    assert "2 replies were admitted where 3 are needed" in world.steward.closed[0].reason
     assert not result.arrays or np.allclose(result.arrays["weights"].numpy(), 0.0)
+
+
+def test_a_skipped_round_leaves_the_model_as_it_was(world, tmp_path):
+    unsigned_while(world, lambda facts: facts.round == 1)
+    result = start(world, tmp_path, FedAvg(**train_only()), rounds_policy=skipping(world))
+    assert attempts(world) == [(1, 1, Outcome.SKIPPED), (2, 1, Outcome.RELEASED)]
+    np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.03, rtol=1e-5)
+
+
+def test_a_round_with_too_few_replies_is_repeated_and_the_strategy_gets_what_comes_of_it(world, tmp_path):
+    unsigned_while(world, lambda facts: facts.round == 2 and facts.attempt < 3)
+    result = start(world, tmp_path, FedAvg(**train_only()), rounds=3)
+    assert attempts(world) == [
+        (1, 1, Outcome.RELEASED),
+        (2, 1, Outcome.REPEATED),
+        (2, 2, Outcome.REPEATED),
+        (2, 3, Outcome.RELEASED),
+        (3, 1, Outcome.RELEASED),
+    ]
+    assert len({opened.nonce for opened in world.steward.opened}) == 5
+    assert len({opened.base_sha256 for opened in world.steward.opened[1:4]}) == 1
+    np.testing.assert_allclose(result.arrays["weights"].numpy(), 0.09, rtol=1e-5)
+
+
+def test_before_a_round_is_repeated_enough_clients_must_be_online(world, tmp_path):
+    unsigned_while(world, lambda facts: facts.attempt == 1)
+    away = world.grid.clients
+    present = world.grid.get_nodes
+
+    def some(self):
+        late = world.clock.seconds >= 20
+        return present() if late or not world.steward.closed else present()[: len(away) - 3]
+
+    world.grid.get_nodes = MethodType(some, world.grid)
+    start(world, tmp_path, FedAvg(**train_only()), rounds=1)
+    assert world.clock.seconds >= 20
+    assert attempts(world)[-1] == (1, 2, Outcome.RELEASED)
+
+
+def test_a_round_that_never_finds_enough_replies_ends_the_run_and_says_why(world, tmp_path):
+    unsigned_while(world, lambda _: True)
+    with pytest.raises(RoundNotReachedError, match="round 1 was tried 5 times: 2 replies were admitted where 3"):
+        start(world, tmp_path, FedAvg(**train_only()))
+    assert attempts(world) == [(1, attempt, Outcome.REPEATED) for attempt in range(1, MOST_ATTEMPTS + 1)]
+    assert CheckpointStore(tmp_path / "model").latest() is None
+
+
+def test_replies_to_a_repeated_round_can_be_pulled_by_the_ids_that_were_given(world, tmp_path):
+    unsigned_while(world, lambda facts: facts.attempt == 1)
+    grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
+    content = RecordDict({"arrays": initial(), "config": ConfigRecord()})
+    messages = [Message(content, node, "train") for node in grid.get_node_ids()]
+    ids = grid.push_messages(messages)
+    assert [message.metadata.message_id for message in messages] == ids
+    replies = grid.pull_messages(ids)
+    assert len(replies) == 5
+    assert not any(reply.has_error() for reply in replies)
+
+
+def test_the_weight_that_a_client_claims_is_the_weight_of_every_other(world, tmp_path):
+    liar = world.clients[-1]
+    liar.sign = MethodType(claim_everything, liar)
+    grid = PolicyGrid(world.engine(), CheckpointStore(tmp_path / "model"))
+    content = RecordDict({"arrays": initial(), "config": ConfigRecord()})
+    replies = grid.send_and_receive([Message(content, node, "train") for node in grid.get_node_ids()])
+    assert [reply.content["metrics"]["num-examples"] for reply in replies] == [1] * 5
 
 
 def test_evaluation_replies_are_checked_and_passed_on(world, tmp_path):

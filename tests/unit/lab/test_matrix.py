@@ -5,10 +5,10 @@ from enum import StrEnum
 
 import pytest
 
-from shieldwall.contract.policy import Rule
+from shieldwall.contract.policy import PreAggregation, Rule
 from shieldwall.lab import matrix
 from shieldwall.lab.attacks import PLANS, Goal, LabAttack
-from shieldwall.lab.matrix import CLIENTS, Cell, Result, cells, defences, measure, protocol_fates
+from shieldwall.lab.matrix import CLIENTS, Cell, Result, cells, defences, measure, policy_of, protocol_fates
 from shieldwall.lab.matrix_page import Facts, page
 from shieldwall.runtime.aggregation import required_replies
 
@@ -79,6 +79,20 @@ def test_a_default_that_holds_is_said_to_hold():
     assert FACTS.command in text
     assert "| ipm | 87.1 |" in text
     assert "| *success of backdoor* | 25.0 |" in text
+
+
+def test_the_page_says_what_is_not_in_it():
+    found, made = results(0)
+    text = page(made, found, {}, FACTS)
+    assert "validation and contribution are off" in text
+    assert "Not measured here" not in text
+    few = [each for each in found if each.policy.pre_aggregation is not PreAggregation.BUCKETING]
+    assert "Not measured here: Bucketing." in page(made, few, {}, FACTS)
+
+
+def test_the_measured_trainings_have_neither_validation_nor_contribution():
+    policy = policy_of(defences()[0][0].policy, 1)
+    assert (policy.validation, policy.contribution) == (None, None)
 
 
 def test_a_default_that_does_not_hold_is_said_not_to_and_why():

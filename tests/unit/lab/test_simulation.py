@@ -5,13 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from shieldwall.contract.policy import Rule
-from shieldwall.contract.records import Fate
+from shieldwall.cli.views.simulated import as_json
+from shieldwall.contract.policy import Rule, TooFewReplies
+from shieldwall.contract.records import Fate, Outcome
 from shieldwall.lab.attacks import LabAttack
 from shieldwall.lab.loaders import NothingToPoisonError
 from shieldwall.lab.outcome import median_trial, outcomes
 from shieldwall.lab.roster import Band, assign, parse_bands
+from shieldwall.lab.run import Laboratory
 from shieldwall.lab.simulation import Simulation, UnfitTrainingError
+from shieldwall.lab.user_app import UserApp
 from shieldwall.local.attacks import InvalidAttackError, TooManyAttackersError
 from shieldwall.local.standing import Standing
 from shieldwall.runtime.aggregation import UnsoundPolicyError
@@ -28,6 +31,7 @@ def bands(*pairs):
 
 DEFAULT = "NNM + FedTrimmedAvg"
 FLIP = bands(("sign-flip", 2))
+FREE = bands(("free-zero", 2))
 BACKDOOR = bands(("model-replacement", 2))
 
 
@@ -56,6 +60,40 @@ def test_who_was_left_out_is_counted(digits_rows):
     assert liars == {Standing.REJECTED: 5 * 2}, "as outliers, by validation"
     others = digits_rows[DEFAULT, FLIP].standings(attackers=False)
     assert others == {Standing.OK: 5 * 8}
+
+
+def test_a_rule_that_selects_nobody_leaves_nobody_out(training, now):
+    own = training("digits", 2)
+    spec = own.spec.model_copy(update={"validation": own.spec.validation.model_copy(update={"policy": "None"})})
+    row = rows(Simulation(_with(own, spec), [FLIP], [Rule.FED_MEDIAN], None, 1), now)["FedMedian", FLIP]
+    assert row.against(attackers=True) == 2 * 2
+    assert as_json(Simulation(own, [], [], None, 1), [row])["rows"][0]["replies"]["attackers"] == {
+        "ok": 0,
+        "outvoted": 0,
+        "rejected": 0,
+        "absent": 0,
+        "against": 4,
+    }
+
+
+def test_one_that_selects_leaves_out_whom_it_does_not_select(training, now):
+    own = training("digits", 2)
+    spec = own.spec.model_copy(update={"validation": own.spec.validation.model_copy(update={"policy": "None"})})
+    row = rows(Simulation(_with(own, spec), [FLIP], [Rule.KRUM], None, 1), now)["Krum", FLIP]
+    assert row.against(attackers=True) == 0
+    assert row.standings(attackers=True) == {Standing.OUTVOTED: 4}
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_free_riders_are_banned_as_in_a_cluster(training, now, dry_run):
+    own = training("digits", 7)
+    ban = own.spec.contribution.ban.model_copy(update={"dry_run": dry_run})
+    contribution = own.spec.contribution.model_copy(update={"ban": ban})
+    changed = _with(own, own.spec.model_copy(update={"contribution": contribution}))
+    (trial,) = rows(Simulation(changed, [FREE], [], None, 1), now)[DEFAULT, FREE].trials
+    fates = [{reply.fate for reply in record.replies[-2:]} for record in trial.records]
+    assert fates[:5] == [{Fate.ADMITTED}] * 5
+    assert fates[5:] == [{Fate.ADMITTED if dry_run else Fate.DENIED}] * 2
 
 
 def test_seeds_reach_the_app(training, now):
@@ -96,6 +134,24 @@ def test_a_wrapped_app_is_simulated_with_its_own_server_app(training, now):
     assert found["unprotected", flip].accuracy < 0.5 < found["FedMedian", flip].accuracy
     records = outcomes(Simulation(training("quickstart", 2), [flip], [], None, 1), list(found.values()))[0].released
     assert all(record.metrics["accuracy"] > 0.8 for record in records)
+
+
+@pytest.mark.parametrize("name", ["digits", "quickstart"])
+def test_a_training_that_skipped_all_its_rounds_did_not_finish_and_one_that_lost_some_tells(training, now, name):
+    own = training(name, 2)
+    liars = len(own.spec.clients) - own.spec.min_replies + 1
+    nan = bands(("nan", liars))
+    (defence,) = [each for each in Simulation(own, [], [], None, 1).defences() if each.protected]
+    rounds = defence.policy.rounds.model_copy(update={"on_too_few_replies": TooFewReplies.SKIP})
+    policy = defence.policy.model_copy(update={"rounds": rounds})
+    with Laboratory.of(policy, now) as laboratory:
+        app = UserApp(policy, {})
+        empty = app.trial(laboratory, policy, assign([client.name for client in own.spec.clients], nan), 0)
+        whole = app.trial(laboratory, policy, {}, 0)
+    assert {record.outcome for record in empty.records} == {Outcome.SKIPPED}
+    assert "released no round" in empty.message
+    assert empty.losses.startswith(f"{len(empty.records)} rounds were lost: in round")
+    assert (whole.message, whole.losses) == ("", "")
 
 
 def test_an_app_that_draws_from_the_global_generators_can_be_repeated_exactly(training, now):

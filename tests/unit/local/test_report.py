@@ -105,6 +105,14 @@ def test_the_report_says_that_the_budget_ended_the_training(make):
     assert f"spent ε = 0.90. {message}" in run_summary(run)
 
 
+def test_the_report_says_how_many_rounds_a_complete_training_lost(make):
+    message = "The training ended with 1 round released; 1 round was lost: in round 2, 1 reply came."
+    run = make.outcome(make.record(1), make.record(2, outcome=Outcome.SKIPPED), message=message)
+
+    assert message in run_summary(run)
+    assert message not in run_summary(make.outcome(make.record(1), message=message))
+
+
 def test_without_privacy_the_report_says_nothing_of_it(make, tmp_path):
     run = make.outcome(make.record(1, make.reply("berlin")))
 

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kubernetes.client import V1ConfigMap, V1Deployment, V1PodDisruptionBudget, V1StatefulSet
 
-from shieldwall.contract.policy import Mode, PreAggregation, Rule, RuntimePolicy
+from shieldwall.contract.policy import Mode, PreAggregation, Rule, RuntimePolicy, TooFewReplies
 from shieldwall.control.plan import PlanSettings, build_plan
 from shieldwall.control.plan.orders import Observed
 from shieldwall.control.plan.render import manifest
@@ -93,7 +93,13 @@ def test_every_object_belongs_to_its_training(new_training, complete):
 def test_the_policy_says_what_the_training_says(new_training, complete):
     training = new_training(
         {
-            "rounds": {"count": 7, "fractionTrain": 0.5, "timeoutSeconds": 9, "graceSeconds": 4},
+            "rounds": {
+                "count": 7,
+                "fractionTrain": 0.5,
+                "timeoutSeconds": 9,
+                "graceSeconds": 4,
+                "onTooFewReplies": "Skip",
+            },
             "aggregation": {"rule": "MultiKrum", "byzantine": 2, "select": 3, "maxNorm": 2.0, "rejectNorm": 50.0},
         },
         clients=10,
@@ -105,6 +111,7 @@ def test_the_policy_says_what_the_training_says(new_training, complete):
     }  # fmt: skip
     assert policy.rounds.model_dump() == {
         "count": 7, "fraction_train": 0.5, "min_replies": 7, "timeout_seconds": 9, "grace_seconds": 4,
+        "on_too_few_replies": TooFewReplies.SKIP,
     }  # fmt: skip
     assert policy.aggregation.model_dump() == {
         "rule": Rule.MULTI_KRUM, "byzantine": 2, "beta": None, "select": 3, "max_norm": 2.0, "reject_norm": 50.0,

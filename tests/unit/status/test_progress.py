@@ -167,6 +167,14 @@ def test_the_stewards_phase_decides_at_last(world, phase, found):
         assert status.message.startswith("It ended badly. Look for the cause")
 
 
+def test_a_completed_training_tells_how_many_rounds_it_lost_and_why(world):
+    training = world.training()
+    message = "The training ended with 28 rounds released; 2 rounds were lost: in round 9, 1 reply came."
+    said = {"phase": Phase.COMPLETED, "round": 30, "lost": 2, "message": message}
+    steward = world.steward(training, world.observed(training), status=said)
+    assert f"The training is complete. {message}" in summarise(world.sight(training, steward=steward)).message
+
+
 def test_a_completed_training_needs_no_aggregator(world):
     training = world.training()
     steward = world.steward(training, world.observed(training), status={"phase": Phase.COMPLETED})

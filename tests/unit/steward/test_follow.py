@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shieldwall.contract.records import Phase
+from shieldwall.contract.records import Outcome, Phase, RoundRecord
 from shieldwall.runtime.steward.flower import (
     Node,
     Run,
@@ -219,3 +219,65 @@ async def test_it_looks_until_it_is_cancelled(follower, link):
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(follower.run(), 0.05)
     assert link.calls
+
+
+def skipped(run_id, number, outcome=Outcome.SKIPPED):
+    return RoundRecord(
+        run_id=run_id,
+        round=number,
+        attempt=1,
+        outcome=outcome,
+        reason="1 reply was admitted where 2 are needed",
+        opened=0.0,
+        seconds=1.0,
+        rule="FedMedian",
+        admitted=1,
+        byzantine=1,
+        replies=(),
+    )
+
+
+@pytest.fixture
+def wrapped(world, tmp_path, link, clock):
+    """Makes followers of a wrapped app, one after the other on the same volume."""
+    policy = world.policy()
+    policy = policy.model_copy(update={"app": policy.app.model_copy(update={"server_app": "digits.server:app"})})
+
+    def made(policy_sha256):
+        return Follower(Office(policy, tmp_path, policy_sha256), link, b"fab", no_handshakes, clock)
+
+    return made
+
+
+async def test_a_wrapped_app_whose_rounds_were_all_skipped_has_failed_until_the_policy_changes(wrapped, link, world):
+    follower = wrapped("a")
+    await follower.look()
+    wake(world, link, *world.clients)
+    await follower.look()
+    for number in (1, 2):
+        follower._office.close_round(skipped("1", number))
+    link.finish("completed")
+    await follower.look()
+    assert follower._office.phase is Phase.FAILED
+    assert "in round 2, 1 reply was admitted where 2 are needed" in follower._office.message
+    assert follower._office.status().lost == 2
+
+    again = wrapped("a")
+    await again.look()
+    assert again._office.phase is Phase.FAILED
+    changed = wrapped("b")
+    for _ in range(3):
+        await changed.look()
+        changed._clock.now += 10
+    assert link.calls.count("start fab") == 2
+
+
+async def test_of_a_wrapped_app_the_last_runs_rounds_are_told_and_of_a_managed_training_all(wrapped, follower):
+    wrapped_office, managed_office = wrapped("a")._office, follower._office
+    for office in (wrapped_office, managed_office):
+        office.remember(office.run.started("1", 0).started("2", 0))
+        office.close_round(skipped("1", 1))
+        office.close_round(skipped("1", 2, Outcome.RELEASED))
+        office.close_round(skipped("2", 3, Outcome.RELEASED))
+    assert (wrapped_office.tally.released, wrapped_office.tally.lost) == (1, 0)
+    assert (managed_office.tally.released, managed_office.tally.lost) == (2, 1)

@@ -11,13 +11,15 @@ from shieldwall.contract.privacy import BUDGET_SPENT
 from shieldwall.contract.records import Phase
 from shieldwall.runtime.steward.flower import Run, RunStage
 from shieldwall.runtime.steward.run import FRUITLESS_RUNS, Observation, RunState, next_step
+from shieldwall.runtime.tally import Tally
 
 ROUNDS = RoundsPolicy(count=3, min_replies=2, grace_seconds=10)
 NOW = 1000.0
 
 
-def seen(*runs, online=3, released=0):
-    return Observation(reachable=True, online=online, clients=3, runs=runs, released=released)
+def seen(*runs, online=3, released=0, tally=None):
+    tally = tally or Tally(released, 0, released)
+    return Observation(reachable=True, online=online, clients=3, runs=runs, released=released, tally=tally)
 
 
 def run(stage=RunStage.RUNNING, result="", details="", run_id="7"):
@@ -223,8 +225,65 @@ def wrapped(state, observation):
 
 def test_a_wrapped_app_is_complete_when_it_ends_well_whatever_its_rounds():
     found = wrapped(TRAINING, seen(finished("completed"), released=2))
-    assert (found.phase, found.message) == (Phase.COMPLETED, "The app ended after round 2.")
+    assert (found.phase, found.message) == (Phase.COMPLETED, "The training ended with 2 rounds released.")
     assert wrapped(found.state, seen(finished("completed"), released=2)).phase is Phase.COMPLETED
+
+
+WHY = "in round 3, 2 replies were admitted where 3 are needed"
+NOTHING = Tally(0, 3, 3, WHY)
+
+
+def test_a_wrapped_app_that_ended_without_a_release_has_failed_and_says_why_and_what_to_do():
+    found = wrapped(TRAINING, seen(finished("completed"), tally=NOTHING))
+    assert (found.phase, found.start) == (Phase.FAILED, False)
+    assert found.message.startswith(f"The app ended and released no round: {WHY}. Mend the clients")
+    assert "rounds.minReplies" in found.message
+    assert wrapped(found.state, seen(finished("completed"), tally=NOTHING)).phase is Phase.FAILED
+
+
+def test_what_an_earlier_run_released_does_not_make_an_empty_one_complete():
+    assert wrapped(TRAINING, seen(finished("completed"), released=2, tally=NOTHING)).phase is Phase.FAILED
+
+
+def test_a_state_of_before_that_says_complete_without_a_release_is_a_failure():
+    found = next_step(RunState(complete=True), seen(released=0), ROUNDS, NOW, Mode.WRAPPED)
+    assert (found.phase, found.start) == (Phase.FAILED, False)
+    assert "asked no client to train" in found.message
+
+
+def test_a_wrapped_app_that_ended_empty_is_tried_again_under_another_policy_and_a_complete_one_is_not():
+    state = wrapped(TRAINING.under("a"), seen(finished("completed"), tally=NOTHING)).state
+    assert not wrapped(state.under("a", 0), seen()).start
+    assert next_step(state.under("b", 0), seen(), ROUNDS, NOW + 99, Mode.WRAPPED).start
+    assert wrapped(state.under("b", 2), seen(released=2)).phase is Phase.COMPLETED
+
+
+@pytest.mark.parametrize("mode", Mode)
+def test_lost_rounds_are_told_of_a_training_that_is_complete(mode):
+    tally = Tally(2, 1, 3, "in round 2, 2 replies were admitted where 3 are needed")
+    found = next_step(TRAINING, seen(finished("completed"), released=3, tally=tally), ROUNDS, NOW, mode)
+    assert found.phase is Phase.COMPLETED
+    assert found.message == (
+        "The training ended with 2 rounds released; 1 round was lost: in round 2,"
+        " 2 replies were admitted where 3 are needed."
+    )
+
+
+def test_a_managed_training_whose_last_rounds_were_skipped_ends_and_goes_on_when_more_are_asked_for():
+    observed = seen(finished("completed"), released=1, tally=Tally(1, 2, 3, WHY))
+    found = step(TRAINING, observed)
+    assert (found.phase, found.start) == (Phase.COMPLETED, False)
+    assert "2 rounds were lost" in found.message
+    more = ROUNDS.model_copy(update={"count": 4})
+    assert next_step(found.state, observed, more, NOW + 99).start
+
+
+def test_a_managed_training_that_skipped_all_its_rounds_has_failed():
+    assert step(TRAINING, seen(finished("completed"), tally=NOTHING)).phase is Phase.FAILED
+
+
+def test_a_managed_run_that_fails_amid_skipped_rounds_is_continued():
+    assert step(TRAINING, seen(finished("failed"), tally=Tally(1, 1, 2, WHY), released=1)).start
 
 
 def test_a_wrapped_app_that_fails_after_its_last_round_is_not_complete():
@@ -241,4 +300,4 @@ def test_a_wrapped_app_that_always_fails_is_given_up():
         found = wrapped(state, seen(finished("failed", "no space left", str(number)), released=released))
         state = found.state
     assert found.phase is Phase.FAILED
-    assert "no space left" in found.message
+    assert found.message == "5 runs in a row did not come to their end; the last one failed: no space left."

@@ -99,7 +99,7 @@ class LiveView:
         return Group(title, grid)
 
     def _facts(self) -> str:
-        if self._last is None or self._last.outcome is Outcome.REPEATED:
+        if self._last is None or self._last.outcome is not Outcome.RELEASED:
             return printable(self._status.message if self._status is not None else self._step)
         last = self._last
         parts = (metrics(last.metrics), epsilon(last), f"{last.admitted} of {len(last.replies)} admitted")

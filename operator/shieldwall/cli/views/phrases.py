@@ -36,6 +36,8 @@ def round_line(record: RoundRecord, rounds: int) -> str:
     parts = [f"round {record.round}/{rounds}"]
     if record.outcome is Outcome.REPEATED:
         parts.append(f"attempt {record.attempt}: repeated for want of replies")
+    elif record.outcome is Outcome.SKIPPED:
+        parts.append("skipped for want of replies")
     elif record.metrics:
         parts.append(metrics(record.metrics))
     if record.privacy is not None:

@@ -73,7 +73,7 @@ def closing(outcome: RunOutcome) -> list[str]:
         parts.append(f"ε {number(outcome.epsilon)} spent")
     parts += [f"{counts[each]} {each}" for each in (Standing.OUTVOTED, Standing.REJECTED) if counts[each]]
     lines = [" · ".join(part for part in parts if part)]
-    if outcome.end is not End.COMPLETED or outcome.budget_spent:
+    if outcome.end is not End.COMPLETED or outcome.budget_spent or outcome.rounds_lost:
         lines.append(printable(outcome.message))
     if outcome.model is not None:
         lines.append(f"model: {outcome.model.path}  sha256 {outcome.model.sha256}")

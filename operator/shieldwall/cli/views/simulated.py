@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.table import Table
 
@@ -18,24 +18,34 @@ if TYPE_CHECKING:
 
 def result_table(rows: Sequence[Row]) -> Table:
     """One line for each defence under each attack; in percent, and points lost against the same without attackers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("attackers", overflow="fold")
-    table.add_column("rule", no_wrap=True)
-    for name in ("accuracy", "lost", "success", "liars out", "rest out", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
     calm = {row.defence.label: row.accuracy for row in rows if not row.bands}
-    for row in rows:
-        table.add_row(
-            "\n".join(map(str, row.bands)) or "none",
-            printable(row.defence.label),
-            _percent(row),
-            _lost(row, calm.get(row.defence.label)),
-            "–" if row.success is None else f"{100 * row.success:.1f}",
-            _out(row, attackers=True) if row.bands else "–",
-            _out(row, attackers=False),
-            f"{row.seconds:.1f}s",
-        )
+    lines = [_cells(row, calm.get(row.defence.label)) for row in rows]
+    widths = [
+        max(len(part) for cells in [_COLUMNS, *lines] for part in cells[place].split("\n"))
+        for place in range(len(_COLUMNS))
+    ]
+    # As wide as it is, whatever the terminal: a number, or a name, cut short is another one.
+    whole = sum(widths) + len(widths) - 1
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold", width=whole)
+    for place, name in enumerate(_COLUMNS):
+        table.add_column(name, justify="left" if place < _NAMES else "right", no_wrap=True, min_width=widths[place])
+    for cells in lines:
+        table.add_row(*cells)
     return table
+
+
+def _cells(row: Row, calm: float | None) -> tuple[str, ...]:
+    return (
+        "\n".join(map(str, row.bands)) or "none",
+        printable(row.defence.label),
+        _percent(row),
+        _lost(row, calm),
+        "–" if row.success is None else f"{100 * row.success:.1f}",
+        _out(row, attackers=True) if row.bands else "–",
+        _out(row, attackers=False),
+        _against(row),
+        f"{row.seconds:.1f}s",
+    )
 
 
 def _percent(row: Row) -> str:
@@ -54,7 +64,22 @@ def _lost(row: Row, calm: float | None) -> str:
 def _out(row: Row, *, attackers: bool) -> str:
     """How many replies did not count, of how many."""
     counts = row.standings(attackers=attackers)
-    return f"{counts[Standing.OUTVOTED] + counts[Standing.REJECTED] + counts[Standing.ABSENT]}/{counts.total()}"
+    return f"{counts.total() - counts[Standing.OK] - row.against(attackers=attackers)}/{counts.total()}"
+
+
+def _against(row: Row) -> str:
+    """Of attackers, and of the others."""
+    rest = row.against(attackers=False)
+    return f"{row.against(attackers=True)} + {rest}" if row.bands else str(rest)
+
+
+_COLUMNS: Final = ("attackers", "rule", "accuracy", "lost", "success", "liars out", "rest out", "against", "time")
+_NAMES: Final = 2
+"""So many columns are words; the others are numbers."""
+LEGEND: Final = (
+    "percent; lost: accuracy; success: of the trigger; NNM: mixed first\n"
+    "out: refused, banned, absent or not selected; against: liars + others that counted and point against the step"
+)
 
 
 def as_json(simulation: Simulation, rows: Sequence[Row]) -> dict[str, object]:
@@ -77,10 +102,14 @@ def _row(row: Row) -> dict[str, object]:
         "accuracy": row.accuracy,
         "accuracies": [last(trial, "accuracy") for trial in row.trials],
         "attackSuccess": row.success,
-        "replies": {
-            who: {standing.value: row.standings(attackers=who == "attackers")[standing] for standing in Standing}
-            for who in ("attackers", "honest")
-        },
+        "replies": {who: _counted(row, attackers=who == "attackers") for who in ("attackers", "honest")},
         "seconds": row.seconds,
         "messages": [trial.message for trial in row.trials],
+        "losses": [trial.losses for trial in row.trials],
     }
+
+
+def _counted(row: Row, *, attackers: bool) -> dict[str, int]:
+    counts, against = row.standings(attackers=attackers), row.against(attackers=attackers)
+    counts[Standing.OUTVOTED] -= against
+    return {standing.value: counts[standing] for standing in Standing} | {"against": against}

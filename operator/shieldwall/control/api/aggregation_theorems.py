@@ -60,6 +60,7 @@ AGGREGATION: Final = (
     _theorem("krum", Rule.KRUM, Rule.MULTI_KRUM),
     _theorem("half", Rule.FED_MEDIAN, Rule.FED_TRIMMED_AVG),
     _theorem("half", Rule.GEOMETRIC_MEDIAN),
+    _theorem("half", Rule.CLIPPED_MEAN),
     _theorem("bulyan", Rule.BULYAN),
     _theorem("tenth", Rule.CENTERED_CLIPPING),
     CrossRule(
@@ -68,20 +69,6 @@ AGGREGATION: Final = (
         lambda spec: not _bucketed(spec) or spec.aggregation.rule is Rule.FED_AVG or _enough(spec),
         "{rule} is given a bucket for every {size} replies, and f of these may be lies (Karimireddy 2022)."
         " f = {f} needs {bucket_needs} replies; {have}. Use {bucket_fewer}{bucket_more}.",
-        _REPLIES,
-    ),
-    CrossRule(
-        "aggregation.byzantine",
-        "!has(self.aggregation.preAggregation) || self.aggregation.preAggregation != 'NearestNeighborMixing'"
-        # All other rules need as much themselves.
-        f" || self.aggregation.rule != 'ClippedMean' || {REPLIES} > 2 * {BYZANTINE}",
-        lambda spec: (
-            spec.aggregation.before is not PreAggregation.NEAREST_NEIGHBOR_MIXING
-            or spec.aggregation.rule is not Rule.CLIPPED_MEAN
-            or _enough(spec)
-        ),
-        "NearestNeighborMixing tolerates f Byzantine clients only if n > 2f (Allouah 2023)."
-        " f = {f} needs {half_needs} replies; {have}. Use {half_fewer}{half_more}.",
         _REPLIES,
     ),
     CrossRule(

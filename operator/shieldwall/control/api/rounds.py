@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from shieldwall.contract.policy import TooFewReplies
 from shieldwall.control.api.fields import ApiModel
 
 MAX_CLIENTS = 500
@@ -25,3 +26,6 @@ class Rounds(ApiModel):
     """Seconds after which a round no longer waits for replies."""
     grace_seconds: Annotated[int, Field(ge=0, le=86_400)] = 30
     """Once minReplies replies are admitted, the rest have this many seconds more."""
+    on_too_few_replies: TooFewReplies = TooFewReplies.REPEAT
+    """What becomes of a round with fewer replies than it needs. Repeat tries it again with the same model, and after
+    five attempts ends the run; Skip releases nothing and goes on to the next round with the model as it was."""

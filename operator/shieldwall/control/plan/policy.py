@@ -85,6 +85,7 @@ def _rounds(training: Training) -> RoundsPolicy:
         min_replies=training.spec.min_replies,
         timeout_seconds=rounds.timeout_seconds,
         grace_seconds=rounds.grace_seconds,
+        on_too_few_replies=rounds.on_too_few_replies,
     )
 
 

@@ -189,6 +189,8 @@ def _completed(view: View) -> str:
     told, released = privacy_of(view.last), view.released or 0
     if told is not None and told.privacy.rounds_left < 1 and released < view.sight.training.spec.rounds.count:
         return f"The training has ended: no further round fits into privacy.epsilon. {view.progress}"
+    if view.last is not None and view.last.status.lost:
+        return f"The training is complete. {view.last.status.message}"
     return f"The training is complete; {count(released, 'round/rounds')} released."
 
 

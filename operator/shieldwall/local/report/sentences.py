@@ -63,8 +63,13 @@ def run_summary(outcome: RunOutcome) -> str:
         fared += [f"{counts[each]} {each}" for each in others if counts[each]]
         sentences.append(f"Of {plural(counts.total(), 'reply')}, {_listed(fared)}.")
     return " ".join(
-        [*sentences, *_privacy(outcome), *_attackers(outcome), *_banned(outcome), *_door(outcome)],
+        [*sentences, *_lost(outcome), *_privacy(outcome), *_attackers(outcome), *_banned(outcome), *_door(outcome)],
     )
+
+
+def _lost(outcome: RunOutcome) -> list[str]:
+    told = outcome.end is End.COMPLETED and outcome.rounds_lost and not outcome.budget_spent
+    return [outcome.message] if told else []
 
 
 def _privacy(outcome: RunOutcome) -> list[str]:

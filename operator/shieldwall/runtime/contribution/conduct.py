@@ -17,7 +17,7 @@ from shieldwall.contract.records import Flag, Held, Outcome
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shieldwall.contract.policy import ContributionPolicy
+    from shieldwall.contract.policy import ContributionPolicy, RuntimePolicy
     from shieldwall.contract.records import ReplyRecord, RoundRecord
 
 FIRST_ROUND: Final = 5
@@ -76,6 +76,19 @@ class Court:
     """Node keys that are never banned."""
     members: frozenset[str] | None = None
     """Node keys of the training's clients: bans of keys that were replaced take nobody's place. None: all are."""
+
+    @classmethod
+    def of(cls, policy: RuntimePolicy, keys: Mapping[str, str]) -> Court | None:
+        """By the policy; None where it looks at no contribution. ``keys``: SHA-256 (hex) of node keys, by client."""
+        if policy.contribution is None:
+            return None
+        return cls(
+            policy.contribution,
+            policy.aggregation.byzantine,
+            policy.rounds.min_replies,
+            frozenset(keys[name] for name in policy.contribution.exempt if name in keys),
+            frozenset(keys.values()),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from shieldwall.contract.policy import TooFewReplies
 from shieldwall.contract.records import Fate, Outcome, RoundRecord
 from shieldwall.runtime.aggregation import (
     TooFewUpdatesError,
@@ -206,7 +207,8 @@ def record_of(
         run_id=answer.facts.run_id,
         round=answer.facts.round,
         attempt=answer.facts.attempt,
-        outcome=Outcome.REPEATED if conclusion.model is None else Outcome.RELEASED,
+        outcome=_outcome(conclusion, policy),
+        reason=conclusion.reason,
         opened=answer.opened,
         seconds=answer.seconds,
         rule=policy.aggregation.rule.value,
@@ -218,3 +220,9 @@ def record_of(
         innovation_floor=conclusion.innovation_floor,
         privacy=privacy,
     )
+
+
+def _outcome(conclusion: Conclusion, policy: RuntimePolicy) -> Outcome:
+    if conclusion.model is not None:
+        return Outcome.RELEASED
+    return Outcome.SKIPPED if policy.rounds.on_too_few_replies is TooFewReplies.SKIP else Outcome.REPEATED

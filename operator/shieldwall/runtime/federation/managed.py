@@ -10,14 +10,13 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, RecordDict
 
 from shieldwall.runtime.federation.engine import Question
 from shieldwall.runtime.federation.inspection import inspector_for
-from shieldwall.runtime.federation.members import members, sample
+from shieldwall.runtime.federation.members import sample
+from shieldwall.runtime.federation.repeats import MOST_ATTEMPTS, RoundNotReachedError, is_over, wait_for_clients
 from shieldwall.runtime.federation.settle import come_of, keeper_for, settle
 from shieldwall.runtime.federation.steward_client import NotTheCurrentRunError
 from shieldwall.runtime.flower.messages import ARRAYS_KEY, CONFIG_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from shieldwall.runtime.checkpoint import CheckpointStore
     from shieldwall.runtime.federation.app import ManagedApp
     from shieldwall.runtime.federation.engine import Engine
@@ -25,25 +24,14 @@ if TYPE_CHECKING:
     from shieldwall.runtime.model import Model
     from shieldwall.runtime.privacy.keeper import PrivacyKeeper
 
-MOST_ATTEMPTS: Final = 5
-_WAIT_SECONDS: Final = 1.0
 _TRAIN: Final = "train"
-
-
-class RoundNotReachedError(Exception):
-    """A round found too few replies in all its attempts; ``round`` and ``reason`` say where and why."""
-
-    def __init__(self, round_: int, attempts: int, reason: str) -> None:
-        super().__init__(f"round {round_} was tried {attempts} times: {reason}")
-        self.round = round_
-        self.reason = reason
 
 
 def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
     """Run the rounds that are left; raises RoundNotReachedError, UnsoundPrivacyError and BudgetSpentError.
 
-    Model and record of a round are on disk before the round counts, so after a crash anywhere training goes on at the
-    last released round.
+    Model and record of a round are on disk before the round counts, so after a crash anywhere training goes on after
+    the last released round; rounds that were skipped since are tried again.
     """
     release = store.latest()
     if release is not None:
@@ -84,6 +72,8 @@ def _round(  # noqa: PLR0913, PLR0917  # the round's parts, each used once
             reason = conclusion.reason
             engine.log(f"round {number}, attempt {attempt}: {reason}")
             settle(engine, store, keeper, answer, conclusion, {})
+            if is_over(engine, conclusion):
+                return base
             continue
         metrics = app.evaluate(conclusion.model, engine.log)
         settle(engine, store, keeper, answer, conclusion, metrics)
@@ -93,7 +83,7 @@ def _round(  # noqa: PLR0913, PLR0917  # the round's parts, each used once
 
 
 def _question(engine: Engine, model: Model, number: int, attempt: int) -> Question:
-    online = _wait_for_clients(engine)
+    online = wait_for_clients(engine)
     names = sample(online, frozenset(), engine.policy, random.SystemRandom().sample)
     arrays = ArrayRecord(array_dict={name: Array(array) for name, array in model.arrays.items()})
     content = RecordDict({ARRAYS_KEY: arrays, CONFIG_KEY: ConfigRecord({"server-round": number})})
@@ -107,14 +97,3 @@ def _question(engine: Engine, model: Model, number: int, attempt: int) -> Questi
         model_bytes=sum(array.nbytes for array in model.arrays.values()),
         drawn_from=tuple(online.values()),
     )
-
-
-def _wait_for_clients(engine: Engine) -> Mapping[int, str]:
-    """Who is online: waits, as long as a round may take, until enough clients are to make one possible."""
-    rounds = engine.policy.rounds
-    end = engine.clock.monotonic() + rounds.timeout_seconds
-    while True:
-        online = members(engine.grid.get_nodes(), engine.policy)
-        if len(online) >= rounds.min_replies or engine.clock.monotonic() >= end:
-            return online
-        engine.clock.sleep(_WAIT_SECONDS)

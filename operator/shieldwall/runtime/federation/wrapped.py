@@ -14,23 +14,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from flwr.app import Array, ArrayRecord, Message, RecordDict
-from flwr.app.error import Error
 from flwr.serverapp import Grid
 
 from shieldwall.runtime.federation.claims import bound_claims
 from shieldwall.runtime.federation.dtypes import as_sent_first
 from shieldwall.runtime.federation.engine import Question
-from shieldwall.runtime.federation.forms import form_of, usual_form
+from shieldwall.runtime.federation.forms import usual_form
+from shieldwall.runtime.federation.handed import handed, keep_private
 from shieldwall.runtime.federation.inspection import inspector_for
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.federation.members import members
+from shieldwall.runtime.federation.repeats import MOST_ATTEMPTS, RoundNotReachedError, is_over, wait_for_clients
 from shieldwall.runtime.federation.settle import come_of, keeper_for, settle
 from shieldwall.runtime.federation.strategies import UnsafeStrategyError
-from shieldwall.runtime.flower.messages import (
-    EXAMPLES_KEY,
-    SEAL_KEY,
-    decode_array,
-)
+from shieldwall.runtime.flower.messages import decode_array
 from shieldwall.runtime.flower.packing import MalformedArraysError
 from shieldwall.runtime.flower.secure_aggregation import HIDES, asks_for_masks
 from shieldwall.runtime.model import InvalidModelError, Model
@@ -42,14 +39,10 @@ if TYPE_CHECKING:
     from flwr.supercore.run import Run
 
     from shieldwall.runtime.checkpoint import CheckpointStore
-    from shieldwall.runtime.federation.ballot import Reply
     from shieldwall.runtime.federation.conclusion import Conclusion
     from shieldwall.runtime.federation.engine import Answer, Engine
-    from shieldwall.runtime.federation.forms import Form
     from shieldwall.runtime.model import Schema
 
-REFUSED_CODE: Final = 100
-"""Error code of a refused reply; Flower's own codes are below."""
 _TRAIN: Final = "train"
 
 
@@ -114,20 +107,41 @@ class PolicyGrid(Grid):
     def _exchange(self, messages: list[Message], timeout: float | None = None) -> list[Message]:
         if not messages:
             return []
-        question = self._question(messages)
-        answer = self._within(timeout).ask(question, self._keeper)
-        conclusion = None if question.base is None else self._conclude(answer, question.base)
+        question, answer, conclusion = self._asked(self._question(messages), self._within(timeout))
         sent = {message.metadata.dst_node_id: message for message in question.messages}
         form = usual_form(
             reply.verdict.message.content for reply in answer.replies if not isinstance(reply.verdict, Refused)
         )
-        handed = [_handed(reply, sent[reply.asked.node_id], conclusion, form) for reply in answer.replies]
-        contents = [message.content for message in handed if message.has_content()]
+        replies = [handed(reply, sent[reply.asked.node_id], conclusion, form) for reply in answer.replies]
+        contents = [message.content for message in replies if message.has_content()]
         if self._keeper is not None:
             for content in contents:
-                _keep_private(content)
+                keep_private(content)
         bound_claims(contents, self._engine.policy.aggregation.byzantine)
-        return handed
+        return replies
+
+    def _asked(self, question: Question, engine: Engine) -> tuple[Question, Answer, Conclusion | None]:
+        """Ask, and as the policy says again: the last question, and what came of it. Raises RoundNotReachedError.
+
+        The strategy waits for it as it would for slow clients, and sees the replies to the last question only.
+        """
+        first, contents = question.messages, [message.content for message in question.messages]
+        while True:
+            answer = engine.ask(question, self._keeper)
+            if question.base is None:
+                return question, answer, None
+            conclusion = self._conclude(answer, question.base)
+            if is_over(engine, conclusion):
+                for message, last in zip(first, question.messages, strict=True):
+                    message.metadata.__dict__["_message_id"] = last.metadata.message_id  # as Flower's grids do it
+                return question, answer, conclusion
+            engine.log(f"round {question.round}, attempt {question.attempt}: {conclusion.reason}")
+            if self._attempt >= MOST_ATTEMPTS:
+                raise RoundNotReachedError(question.round, self._attempt, conclusion.reason)
+            wait_for_clients(engine)
+            self._attempt += 1
+            again = [_anew(message, content) for message, content in zip(first, contents, strict=True)]
+            question = replace(question, attempt=self._attempt, messages=again)
 
     def _within(self, timeout: float | None) -> Engine:
         """The engine with the strategy's own time-out, where that is shorter than the policy's."""
@@ -195,54 +209,15 @@ class PolicyGrid(Grid):
         return conclusion
 
 
+def _anew(message: Message, content: RecordDict) -> Message:
+    """The message once more, as the strategy made it; its time to live begins now."""
+    asked = message.metadata
+    return Message(content, asked.dst_node_id, asked.message_type, ttl=asked.ttl, group_id=asked.group_id)
+
+
 def _resend(messages: list[Message], model: Model) -> None:
     """Put ``model`` into every message in the place of its arrays."""
     arrays = ArrayRecord(array_dict={name: Array(array) for name, array in model.arrays.items()})
     for message in messages:
         name = next(iter(message.content.array_records))
         message.content = RecordDict({**message.content, name: arrays})
-
-
-def _handed(reply: Reply, sent: Message, conclusion: Conclusion | None, form: Form | None) -> Message:
-    """What the strategy gets to see of one client's reply."""
-    verdict = reply.verdict
-    if isinstance(verdict, Refused):
-        return _error(sent, verdict.detail)
-    if conclusion is not None and conclusion.model is None:
-        return _error(sent, conclusion.reason)
-    if conclusion is not None and (reason := conclusion.taken_away(reply.asked.client)):
-        return _error(sent, reason)
-    if form_of(verdict.message.content) != form:
-        return _error(sent, "the reply's records are not those of the other replies")
-    return _equal(verdict.message, None if conclusion is None else conclusion.model)
-
-
-def _keep_private(content: RecordDict) -> None:
-    """Take away what clients say besides their updates: no ε covers it."""
-    for name in tuple(content.config_records):
-        del content[name]
-    for metrics in content.metric_records.values():
-        for key in metrics.keys() - {EXAMPLES_KEY}:
-            del metrics[key]
-
-
-def _error(sent: Message, reason: str) -> Message:
-    return Message(Error(code=REFUSED_CODE, reason=f"shieldwall: {reason}"), reply_to=sent)
-
-
-def _equal(message: Message, model: Model | None) -> Message:
-    """The reply with the weight of every other, and the aggregate in the place of its update if there is one.
-
-    What an evaluation sends as arrays is nobody's update and no rule has seen it, so it is left out.
-    """
-    content = RecordDict({key: record for key, record in message.content.items() if key != SEAL_KEY})
-    for name in tuple(content.array_records):
-        if model is None:
-            del content[name]
-        else:
-            content[name] = ArrayRecord(array_dict={key: Array(array) for key, array in model.arrays.items()})
-    for metrics in content.metric_records.values():
-        if EXAMPLES_KEY in metrics:
-            metrics[EXAMPLES_KEY] = 1
-    message.content = content
-    return message

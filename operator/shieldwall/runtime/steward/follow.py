@@ -85,7 +85,7 @@ class Follower:
             reachable = False
         office = self._office
         clients = len(office.registry.members)
-        return Observation(reachable, len(office.online), clients, runs, office.released)
+        return Observation(reachable, len(office.online), clients, runs, office.released, office.tally)
 
     async def _register(self) -> None:
         """Register every node key that the SuperLink does not list: all of them after its database was lost."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from shieldwall.contract.policy import Mode
 from shieldwall.contract.records import (
     ClientStatus,
     DenyList,
@@ -23,6 +24,7 @@ from shieldwall.runtime.steward.run import RunState
 from shieldwall.runtime.steward.sightings import Sightings
 from shieldwall.runtime.steward.standings import Standings
 from shieldwall.runtime.steward.storage import read_text, replace_text
+from shieldwall.runtime.tally import UNTRIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from shieldwall.runtime.contribution.conduct import Conduct
     from shieldwall.runtime.steward.flower import Node
     from shieldwall.runtime.steward.run import Step
+    from shieldwall.runtime.tally import Tally
 
 
 _COUNT: Final = re.compile(r"[0-9]{1,9}", re.ASCII)
@@ -59,7 +62,8 @@ class Office:
         self._deny_file = directory / "deny.json"
         state, deny = read_text(self._state_file), read_text(self._deny_file)
         found = RunState.model_validate_json(state) if state is not None else RunState()
-        self.run = found.under(policy_sha256)
+        self.run = found
+        self.run = found.under(policy_sha256, self.tally.released)
         self._ordered = DenyList.model_validate_json(deny) if deny is not None else DenyList()
         """By the operator."""
 
@@ -74,6 +78,13 @@ class Office:
         """The last released round; 0 before the first."""
         record = self.rounds.released
         return record.round if record is not None else 0
+
+    @property
+    def tally(self) -> Tally:
+        """How rounds fared: of all runs, or in wrapped mode, where each run begins anew, of the last one."""
+        if self.policy.app.mode is Mode.MANAGED:
+            return self.rounds.tally()
+        return self.rounds.tally(self.run.runs[-1]) if self.run.runs else UNTRIED
 
     def authorize(self, headers: Sequence[tuple[bytes, bytes]], path: str, body: bytes, now: float) -> gate.Decision:
         """Decide about a request and count the decision."""
@@ -163,6 +174,7 @@ class Office:
             run_id=self.run.current,
             runs_started=len(self.run.runs),
             round=self.released,
+            lost=self.tally.lost,
             rounds=self.policy.rounds.count,
             records=len(self.rounds.records),
             metrics=last.metrics if last is not None else {},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from shieldwall.contract.records import Fate, OpenRound, Outcome, RoundRecord
 from shieldwall.runtime.steward.storage import append_line, read_lines, read_text, remove, replace_text
+from shieldwall.runtime.tally import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,6 +46,10 @@ class Rounds:
     def released(self) -> RoundRecord | None:
         """The record of the last released round."""
         return next((record for record in reversed(self._records) if record.outcome is Outcome.RELEASED), None)
+
+    def tally(self, run_id: str | None = None) -> Tally:
+        """How the rounds of a run fared, or of all runs."""
+        return Tally.of(record for record in self._records if run_id in {None, record.run_id})
 
     @property
     def privacy(self) -> PrivacyRecord | None:

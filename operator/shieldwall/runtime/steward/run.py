@@ -16,6 +16,7 @@ from shieldwall.contract.policy import Mode
 from shieldwall.contract.privacy import BUDGET_SPENT
 from shieldwall.contract.records import Phase
 from shieldwall.runtime.steward.flower import RunStage
+from shieldwall.runtime.tally import UNTRIED, Tally
 
 if TYPE_CHECKING:
     from shieldwall.contract.policy import RoundsPolicy
@@ -54,11 +55,15 @@ class RunState(BaseModel):
     policy_sha256: str | None = None
     """Of the policy under which runs were counted as fruitless, and the budget was spent."""
 
-    def under(self, policy_sha256: str | None) -> RunState:
-        """The state under a policy: a new one, with a new image or other rounds, is tried as if none had failed."""
+    def under(self, policy_sha256: str | None, released: int = 0) -> RunState:
+        """The state under a policy: a new one, with a new image or other rounds, is tried as if none had failed.
+
+        ``released``: rounds that the last run released. One that ended without any has failed.
+        """
         if policy_sha256 == self.policy_sha256:
             return self
         anew = {"policy_sha256": policy_sha256, "fruitless": 0, "not_before": 0.0, "spent": ""}
+        anew["complete"] = self.complete and released > 0
         return self.model_copy(update=anew)
 
     def started(self, run_id: str, released: int) -> RunState:
@@ -91,6 +96,8 @@ class Observation:
     """The SuperLink's runs, newest first."""
     released: int = 0
     """The last released round."""
+    tally: Tally = UNTRIED
+    """How rounds fared: of all runs, or in wrapped mode of the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,8 @@ def next_step(state: RunState, seen: Observation, rounds: RoundsPolicy, now: flo
     """Decide what to do; the same arguments always give the same step. ``now``: Unix seconds.
 
     A managed training is complete with its last round. A wrapped one is when the user's ServerApp ends well: how many
-    rounds it runs, and what it does after them, is its own affair; when it fails it begins anew. Where the privacy
+    rounds it runs, and what it does after them, is its own affair; when it fails it begins anew. Either has failed if
+    it went to its end and released nothing, and tells the rounds that it lost on the way. Where the privacy
     budget is spent no other run can release anything: the training is complete with what it released, and has failed
     if that is nothing.
     """
@@ -124,7 +132,7 @@ def _follow(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
         return Step(state, Phase.TRAINING, _progress(run, seen, rounds))
     fruitful = mode is Mode.MANAGED and seen.released > state.baseline
     ended = state.ended(_how(run), fruitful=fruitful, now=now)
-    if mode is Mode.WRAPPED and run is not None and run.result == _COMPLETED:
+    if run is not None and run.result == _COMPLETED and (mode is Mode.WRAPPED or seen.tally.last >= rounds.count):
         ended = ended.model_copy(update={"complete": True})
     if run is not None and BUDGET_SPENT in run.details:
         ended = ended.model_copy(update={"spent": run.details[run.details.index(BUDGET_SPENT) :].rstrip(".")})
@@ -139,9 +147,10 @@ def _how(run: Run | None) -> str:
 
 def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float, mode: Mode) -> Step:
     if mode is Mode.MANAGED and seen.released >= rounds.count:
-        return Step(state, Phase.COMPLETED, f"All {rounds.count} rounds are released.")
-    if state.complete:
-        return Step(state, Phase.COMPLETED, f"The app ended after round {seen.released}.")
+        whole = f"All {rounds.count} rounds are released."
+        return Step(state, Phase.COMPLETED, seen.tally.end if seen.tally.lost else whole)
+    if state.complete and (mode is Mode.WRAPPED or seen.tally.last >= rounds.count):
+        return _ended(state, seen.tally)
     if state.spent:
         end = f"the training ends after round {seen.released} of {rounds.count}"
         phase = Phase.COMPLETED if seen.released else Phase.FAILED
@@ -149,9 +158,17 @@ def _before(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float
     if (running := next((run for run in seen.runs if run.stage is not RunStage.FINISHED), None)) is not None:
         return Step(state.started(running.run_id, seen.released), Phase.TRAINING, _progress(running, seen, rounds))
     if state.fruitless >= FRUITLESS_RUNS:
-        why = f"{state.fruitless} runs in a row released no round; the last one {state.last_end}"
+        came_to = "released no round" if mode is Mode.MANAGED else "did not come to their end"
+        why = f"{state.fruitless} runs in a row {came_to}; the last one {state.last_end}"
         return Step(state, Phase.FAILED, f"{why.rstrip('.')}.")
     return _gather(state, seen, rounds, now)
+
+
+def _ended(state: RunState, tally: Tally) -> Step:
+    """The app went to its end, with what it released."""
+    if tally.released:
+        return Step(state, Phase.COMPLETED, tally.end)
+    return Step(state, Phase.FAILED, tally.empty)
 
 
 def _gather(state: RunState, seen: Observation, rounds: RoundsPolicy, now: float) -> Step:

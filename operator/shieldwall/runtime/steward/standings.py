@@ -51,16 +51,10 @@ class Standings:
         self._reinstated = [Reinstated.model_validate_json(line) for line in read_lines(self._file)]
         self._count = 0
         self._conducts: Conducts = {}
-        if self._policy is None:
+        court = Court.of(policy, {member.client: member.key_sha256 for member in registry.members.values()})
+        if court is None:
             return
-        members = {member.client: member.key_sha256 for member in registry.members.values()}
-        self._court = Court(
-            self._policy,
-            policy.aggregation.byzantine,
-            policy.rounds.min_replies,
-            frozenset(members[name] for name in self._policy.exempt if name in members),
-            frozenset(members.values()),
-        )
+        self._court = court
         self._fold(records)
 
     @property
