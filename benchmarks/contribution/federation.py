@@ -17,6 +17,7 @@ from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.contribution.conduct import Court, after_record, banned_keys
 from shieldwall.runtime.contribution.evidence import weigh
 from shieldwall.runtime.contribution.marks import Marks
+from shieldwall.runtime.contribution.sketch import sketches
 from shieldwall.runtime.validation.outliers import Past, judge, relative
 
 if TYPE_CHECKING:
@@ -96,9 +97,14 @@ class Federation:
         updates = [self._update(i, number) for i in clients]
         gram = inner_products([*updates, *self.deltas[-DELTAS:]])
         keyed = {_key(i): update for i, update in zip(clients, updates, strict=True)}
-        repeats = self.marks.repeats(keyed, number)
-        self.marks = self.marks.after(keyed, number)
-        evidence = weigh(gram, len(clients), learning.SIZE, list(repeats.values()), job.byzantine - 1)
+        found = sketches([*updates, *self.deltas[-1:]], self.marks.seed)
+        rows = dict(zip(keyed, found.values, strict=False))
+        moving = int(np.median(found.moving[: len(clients)]))
+        self.marks = self.marks.after_step(found.values[-1] if self.deltas else None, number)
+        replays = self.marks.replays(list(rows.values()), moving)
+        repeats = self.marks.repeats(rows, number)
+        self.marks = self.marks.after(rows, number)
+        evidence = weigh(gram, len(clients), moving, list(repeats.values()), replays, job.byzantine - 1)
         judged = self._judge(gram[: len(clients), : len(clients)], clients, evidence)
         court = Court(ContributionPolicy(), job.byzantine, job.clients - job.byzantine)
         self.conducts = after_record(self.conducts, _record(number, clients, evidence, judged), court)

@@ -15,7 +15,6 @@ from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.contribution.evidence import Evidence, weigh
 from shieldwall.runtime.contribution.memory import Memory
 from shieldwall.runtime.federation.judge import Refused
-from shieldwall.runtime.model import flatten
 from shieldwall.runtime.validation.outliers import Judgement, Past, judge, relative
 
 if TYPE_CHECKING:
@@ -72,13 +71,13 @@ class Inspector:
         names, contribution = list(updates), self._policy.contribution
         if not names:
             return Inspection()
-        deltas = () if contribution is None else self._memory.deltas(flatten(base.arrays, base.schema), round_)
-        gram = inner_products([*updates.values(), *deltas], threads=self._threads)
+        deltas = {} if contribution is None else self._memory.deltas(base, round_)
+        gram = inner_products([*updates.values(), *deltas.values()], threads=self._threads)
         judged = self._judge(gram[: len(names), : len(names)], names, needed)
         floor: float | None = None
         shown: dict[str, Evidence] = {}
         if contribution is not None:
-            floor, shown = self._weigh(gram, updates, base.schema.size, round_)
+            floor, shown = self._weigh(gram, updates, deltas.get(round_), round_)
         refused = {
             name: Refused(one.refusal.fate, one.refusal.detail)
             for name, one in zip(names, judged, strict=True)
@@ -100,23 +99,28 @@ class Inspector:
         return judge(gram, policy, known, len(names) - needed if policy.reject else 0)
 
     def _weigh(
-        self, gram: NDArray[np.float64], updates: Mapping[str, Vector], size: int, round_: int
+        self, gram: NDArray[np.float64], updates: Mapping[str, Vector], step: Vector | None, round_: int
     ) -> tuple[float | None, dict[str, Evidence]]:
-        keyed = {self._keys.get(name, name): vector for name, vector in updates.items()}
-        repeats = self._memory.repeats(keyed, round_)
-        again = [repeats[self._keys.get(name, name)] for name in updates]
+        keys = [self._keys.get(name, name) for name in updates]
+        keyed = dict(zip(keys, updates.values(), strict=True))
+        recalled = self._memory.recall(keyed, round_, step, self._threads)
+        repeats, replays = ([found[key] for key in keys] for found in (recalled.repeats, recalled.replays))
         accomplices = max(self._policy.aggregation.byzantine - 1, 0)
-        found = weigh(gram, len(updates), size, again, accomplices)
+        found = weigh(gram, len(updates), recalled.moving, repeats, replays, accomplices)
         return found.floor, dict(zip(updates, found.updates, strict=True))
 
 
 def inspector_for(
-    policy: RuntimePolicy, store: CheckpointStore, random: Callable[[int], bytes], threads: int = 1
+    policy: RuntimePolicy,
+    store: CheckpointStore,
+    random: Callable[[int], bytes],
+    threads: int,
+    log: Callable[[str], None],
 ) -> Inspector | None:
     """The inspector that ``policy`` asks for; None when it asks for none."""
     if policy.validation is None and policy.contribution is None:
         return None
-    return Inspector(policy, Memory(store.directory / DIRECTORY, random), lambda: store.records, threads)
+    return Inspector(policy, Memory(store.directory / DIRECTORY, random, log), lambda: store.records, threads)
 
 
 def key_sha256(public_key: str) -> str:
