@@ -79,6 +79,7 @@ class Federation:
         self.parts = learning.partition(self.labels, job.clients, job.alpha, random)
         self.base = learning.initial(random)
         self.marks = Marks.fresh(learning.SIZE, random.bytes)
+        self.draws = np.random.default_rng([job.seed, 8])
         self.seen = {i: Seen(()) for i in self.result.riders}
         self.deltas: list[Floats] = []
         self.conducts: Mapping[str, Conduct] = {}
@@ -132,7 +133,8 @@ class Federation:
             else Past()
             for i in clients
         ]
-        judged = judge(gram, ValidationPolicy(), pasts, len(clients) - self.job.clients + self.job.byzantine)
+        spare = len(clients) - self.job.clients + self.job.byzantine
+        judged = judge(gram, ValidationPolicy(), pasts, spare, self.draws.bytes(16))
         norms = relative([float(value) for value in np.sqrt(np.diag(gram))])
         spreads = relative([one.spread or 0.0 for one in judged])
         for i, one, shown, norm, spread in zip(clients, judged, evidence.updates, norms, spreads, strict=True):

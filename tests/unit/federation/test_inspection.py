@@ -99,7 +99,7 @@ def test_looking_takes_the_memory_of_a_few_blocks_beside_the_replies(wide, tmp_p
     size = 8_000_000
     names = [client.name for client in wide.clients[:6]]
     updates = dict.fromkeys(names, np.random.default_rng(0).standard_normal(size, np.float32))
-    inspector = Inspector(wide.policy, Memory(tmp_path / "kept", bytes), list)
+    inspector = Inspector(wide.policy, Memory(tmp_path / "kept", bytes), list, bytes)
     for round_ in (1, 2):
         base = Model.of({"w": np.full(size, round_, np.float32)})
         tracemalloc.start()
@@ -208,6 +208,14 @@ def test_its_own_first_update_sent_again_is_told(wide, tmp_path):
     behave(rider, lambda self, _round: honest(7)(self, 1))
     run(wide, tmp_path)
     assert [Flag.REPEAT in reply.flags for reply in replies(wide, rider)] == [False, *[True] * 5]
+
+
+def test_a_copier_cannot_choose_that_its_victim_is_refused_and_their_work_counts_once(wide, tmp_path):
+    copier, victim = wide.clients[0], wide.clients[-1]
+    behave(copier, honest(7))
+    run(wide, tmp_path, rounds=wide.policy.rounds.model_copy(update={"count": 12}))
+    fates = [(mine.fate, yours.fate) for mine, yours in zip(replies(wide, copier), replies(wide, victim), strict=True)]
+    assert set(fates) == {(Fate.ADMITTED, Fate.NEAR_DUPLICATE), (Fate.NEAR_DUPLICATE, Fate.ADMITTED)}
 
 
 def test_who_is_denied_gets_no_model_and_is_not_waited_for(wide, tmp_path):

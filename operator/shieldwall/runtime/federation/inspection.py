@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = "contribution"
 _PAST_ROUNDS: Final = 20
+_DRAW_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,15 +52,22 @@ class Inspector:
         policy: what is looked for.
         memory: what contribution is told by.
         records: every committed record, oldest first.
+        random: ``random(n)`` gives n unpredictable bytes.
         threads: on how many the inner products are made.
     """
 
     def __init__(
-        self, policy: RuntimePolicy, memory: Memory, records: Callable[[], Sequence[RoundRecord]], threads: int = 1
+        self,
+        policy: RuntimePolicy,
+        memory: Memory,
+        records: Callable[[], Sequence[RoundRecord]],
+        random: Callable[[int], bytes],
+        threads: int = 1,
     ) -> None:
         self._policy = policy
         self._memory = memory
         self._records = records
+        self._random = random
         self._threads = threads
         self._keys = {client.name: key_sha256(client.node_public_key) for client in policy.clients}
 
@@ -96,7 +104,7 @@ class Inspector:
             return (Judgement(None, None, None, None),) * len(names)
         pasts = pasts_of(self._records())
         known = [pasts.get(self._keys.get(name, ""), Past()) for name in names]
-        return judge(gram, policy, known, len(names) - needed if policy.reject else 0)
+        return judge(gram, policy, known, len(names) - needed if policy.reject else 0, self._random(_DRAW_BYTES))
 
     def _weigh(
         self, gram: NDArray[np.float64], updates: Mapping[str, Vector], step: Vector | None, round_: int
@@ -120,7 +128,8 @@ def inspector_for(
     """The inspector that ``policy`` asks for; None when it asks for none."""
     if policy.validation is None and policy.contribution is None:
         return None
-    return Inspector(policy, Memory(store.directory / DIRECTORY, random, log), lambda: store.records, threads)
+    memory = Memory(store.directory / DIRECTORY, random, log)
+    return Inspector(policy, memory, lambda: store.records, random, threads)
 
 
 def key_sha256(public_key: str) -> str:
