@@ -116,7 +116,7 @@ class Flag(StrEnum):
     TINY = "tiny"
     """Its norm is next to nothing beside the others'."""
     COPY = "copy"
-    """It is another client's update, or the other's is its. Reported, never held against it: who copied is not known."""
+    """It is another client's update, or the other's is its. Reported, never held against it alone."""
     REPLAY = "replay"
     """It is what the global model did in an earlier round, or is put together from what it did in many."""
     REPEAT = "repeat"
