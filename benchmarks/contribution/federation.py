@@ -113,10 +113,11 @@ class Federation:
         keyed = {_key(i): update for i, update in zip(clients, updates, strict=True)}
         found = sketches([*updates, *self.deltas[-1:]], self.marks.seed)
         rows = dict(zip(keyed, found.values, strict=False))
+        rounding = float(np.finfo(np.float32).eps * np.linalg.norm(self.base))
         moving = int(np.median(found.moving[: len(clients)]))
         self.marks = self.marks.after_step(found.values[-1] if self.deltas else None, number)
         replays = self.marks.replays(list(rows.values()), moving)
-        repeats = self.marks.repeats(rows, number)
+        repeats = self.marks.repeats(rows, number, rounding)
         self.marks = self.marks.after(rows, number)
         evidence = weigh(gram, len(clients), moving, list(repeats.values()), replays, job.byzantine - 1)
         judged = self._judge(gram[: len(clients), : len(clients)], clients, evidence)

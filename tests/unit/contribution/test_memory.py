@@ -9,6 +9,8 @@ from shieldwall.runtime.contribution.sketch import sketches
 from shieldwall.runtime.model import Model
 
 D = 3000
+ROUNDING = float(np.finfo(np.float32).eps) * np.sqrt(D)
+"""Of the models here."""
 
 
 def secret(size):
@@ -74,7 +76,7 @@ def test_another_model_has_no_past(memory):
 
 
 def repeats(memory, update, number, key="a"):
-    return memory.recall({key: update, "other": model(1000 + number)}, number).repeats[key]
+    return memory.recall({key: update, "other": model(1000 + number)}, number, ROUNDING).repeats[key]
 
 
 def test_an_update_sent_again_is_found_after_a_restart_too(memory, tmp_path):
@@ -101,9 +103,9 @@ def test_an_honest_client_that_hardly_moves_is_not_taken_for_a_repeater(memory):
 def test_marks_are_forgotten_after_ten_rounds_and_nothing_is_nothing(memory):
     assert not repeats(memory, model(2), 1)
     assert not repeats(memory, model(2), 11)
-    assert memory.recall({}, 12).repeats == {}
+    assert memory.recall({}, 12, ROUNDING).repeats == {}
     zero = {"z": np.zeros(D, np.float32)}
-    assert memory.recall(zero, 13).repeats == memory.recall(zero, 14).repeats == {"z": False}
+    assert memory.recall(zero, 13, ROUNDING).repeats == memory.recall(zero, 14, ROUNDING).repeats == {"z": False}
 
 
 def test_an_unreadable_memory_is_an_empty_one(memory, tmp_path):

@@ -203,7 +203,9 @@ def test_what_the_model_did_before_the_last_ten_rounds_is_told(wide, tmp_path):
     assert set(others) == {()}
 
 
-def test_its_own_first_update_sent_again_is_told(wide, tmp_path):
+@pytest.mark.parametrize("size", [0, 100])
+def test_its_own_first_update_sent_again_is_told_whatever_the_model_rounds_off(wide, tmp_path, monkeypatch, size):
+    monkeypatch.setitem(BASE, "weights", np.full((D // 10, 10), size, np.float32))
     rider = wide.clients[-1]
     behave(rider, lambda self, _round: honest(7)(self, 1))
     run(wide, tmp_path)

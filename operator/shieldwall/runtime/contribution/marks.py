@@ -26,7 +26,9 @@ REMEMBERED: Final = 10
 STEPS: Final = 256
 """Steps of the global model."""
 _APART: Final = 2e-5
-"""1 − cosine below which a mark is an earlier one: honest clients' successive updates come no nearer than 5e-4."""
+"""1 − cosine above which a mark is no earlier one, however coarse the model's numbers are."""
+_EXACT: Final = 1e-12
+"""The same for a model of which nothing is rounded: marks themselves are kept in float32."""
 _FEWEST: Final = 32
 """Numbers of a mark that are not zero: with fewer, honest updates may agree by chance."""
 _NOTHING_ELSE: Final = 0.003
@@ -60,9 +62,15 @@ class Marks:
         """No marks yet; ``random(n)`` gives n unpredictable bytes."""
         return cls(random(SEED_BYTES), size)
 
-    def repeats(self, updates: Mapping[str, Rows], round_: int) -> dict[str, bool]:
-        """Whether each update, a sketch by node key, was sent by the same key in a round before ``round_``."""
-        return {key: self._is_repeat(key, mark, round_) for key, mark in updates.items()}
+    def repeats(self, updates: Mapping[str, Rows], round_: int, rounding: float) -> dict[str, bool]:
+        """Whether each update, a sketch by node key, was sent by the same key in a round before ``round_``.
+
+        Nearer than ``rounding``, the length of what adding an update to the model rounds off, makes it (``rounding_of``
+        knows). Whoever trains on all of its data in each step sends updates that turn very slowly, and may come as near
+        where a model hardly moves: where more than half do, nobody repeats.
+        """
+        found = {key: self._is_repeat(key, mark, round_, rounding) for key, mark in updates.items()}
+        return dict.fromkeys(found, False) if 2 * sum(found.values()) > len(found) else found
 
     def replays(self, updates: Sequence[Rows], moving: int) -> list[bool]:
         """Whether each update, a sketch, is put together from steps that are known, of ``moving`` coordinates."""
@@ -105,15 +113,17 @@ class Marks:
         rows = old[list(kept)] if old is not None else np.empty((0, width_of(self.size)), np.float32)
         return np.vstack([rows, *new]) if new else rows
 
-    def _is_repeat(self, key: str, mark: Rows, round_: int) -> bool:
+    def _is_repeat(self, key: str, mark: Rows, round_: int, rounding: float) -> bool:
         own = [row for row, owner in enumerate(self.keys) if owner == key and self._is_recent(row, round_)]
         if not own or self.values is None or np.count_nonzero(mark) < _FEWEST:
             return False
         with np.errstate(over="ignore", invalid="ignore"):
             earlier, now = self.values[own].astype(np.float64), mark.astype(np.float64)
-            lengths = np.linalg.norm(earlier, axis=1) * np.linalg.norm(now)
-            cosine = np.divide(earlier @ now, lengths, out=np.zeros(len(own)), where=lengths > 0)
-            return bool((1.0 - cosine < _APART).any())
+            length, lengths = np.linalg.norm(now), np.linalg.norm(earlier, axis=1)
+            products = lengths * length
+            cosine = np.divide(earlier @ now, products, out=np.zeros(len(own)), where=products > 0)
+            noise = np.divide(rounding, np.minimum(lengths, length), out=np.zeros(len(own)), where=products > 0)
+            return bool((1.0 - cosine < np.clip(noise**2, _EXACT, _APART)).any())
 
     def _is_recent(self, row: int, round_: int) -> bool:
         return round_ - REMEMBERED < self.rounds[row] < round_

@@ -91,11 +91,11 @@ class Memory:
         return {number: delta for number, delta in found.items() if delta is not None}
 
     def recall(
-        self, updates: Mapping[str, Vector], round_: int, step: Vector | None = None, threads: int = 1
+        self, updates: Mapping[str, Vector], round_: int, rounding: float, step: Vector | None = None, threads: int = 1
     ) -> Recalled:
         """What earlier rounds say of each update, (d,) by node key; all of them are remembered.
 
-        ``step`` is the delta that led to the model which ``round_`` sent out.
+        ``rounding`` is ``rounding_of`` the model which ``round_`` sent out, and ``step`` the delta that led to it.
         """
         if not updates:
             return Recalled()
@@ -106,7 +106,7 @@ class Memory:
         moving = int(np.median(found.moving[: len(updates)]))
         marks = marks.after_step(None if step is None else found.values[-1], round_)
         replays = dict(zip(updates, marks.replays(list(rows.values()), moving), strict=True))
-        recalled = Recalled(marks.repeats(rows, round_), replays, moving)
+        recalled = Recalled(marks.repeats(rows, round_, rounding), replays, moving)
         try:
             self._keep(marks.after(rows, round_))
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import numpy as np
@@ -26,6 +27,21 @@ def blocks(model: Model) -> Iterator[tuple[slice, Vector]]:
         for start in range(0, values.size, _BLOCK):
             piece = values[start : start + _BLOCK].astype(model.schema.vector_dtype, copy=False)
             yield slice(place.start + start, place.start + start + piece.size), piece
+
+
+def rounding_of(model: Model) -> float:
+    """The length of what adding an update to the model may round off: ε|wᵢ| at most in each parameter wᵢ."""
+    return math.sqrt(
+        sum(
+            (float(np.finfo(spec.dtype).eps) * _length(model.arrays[spec.name].reshape(-1))) ** 2
+            for spec in model.schema.parameters
+        )
+    )
+
+
+def _length(values: Vector) -> float:
+    pieces = (values[start : start + _BLOCK].astype(np.float64) for start in range(0, values.size, _BLOCK))
+    return math.sqrt(sum(float(piece @ piece) for piece in pieces))
 
 
 def write_vector(path: Path, size: int, dtype: np.dtype[Any], pieces: Iterable[Vector]) -> None:

@@ -14,6 +14,7 @@ from shieldwall.contract.records import Fate, Outcome
 from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.contribution.evidence import Evidence, weigh
 from shieldwall.runtime.contribution.memory import Memory
+from shieldwall.runtime.contribution.vectors import rounding_of
 from shieldwall.runtime.federation.judge import Refused
 from shieldwall.runtime.validation.outliers import Judgement, Past, judge, relative
 
@@ -85,7 +86,7 @@ class Inspector:
         floor: float | None = None
         shown: dict[str, Evidence] = {}
         if contribution is not None:
-            floor, shown = self._weigh(gram, updates, deltas.get(round_), round_)
+            floor, shown = self._weigh(gram, updates, base, deltas.get(round_), round_)
         refused = {
             name: Refused(one.refusal.fate, one.refusal.detail)
             for name, one in zip(names, judged, strict=True)
@@ -107,11 +108,11 @@ class Inspector:
         return judge(gram, policy, known, len(names) - needed if policy.reject else 0, self._random(_DRAW_BYTES))
 
     def _weigh(
-        self, gram: NDArray[np.float64], updates: Mapping[str, Vector], step: Vector | None, round_: int
+        self, gram: NDArray[np.float64], updates: Mapping[str, Vector], base: Model, step: Vector | None, round_: int
     ) -> tuple[float | None, dict[str, Evidence]]:
         keys = [self._keys.get(name, name) for name in updates]
         keyed = dict(zip(keys, updates.values(), strict=True))
-        recalled = self._memory.recall(keyed, round_, step, self._threads)
+        recalled = self._memory.recall(keyed, round_, rounding_of(base), step, self._threads)
         repeats, replays = ([found[key] for key in keys] for found in (recalled.repeats, recalled.replays))
         accomplices = max(self._policy.aggregation.byzantine - 1, 0)
         found = weigh(gram, len(updates), recalled.moving, repeats, replays, accomplices)
