@@ -219,6 +219,25 @@ def test_opposition_is_told_and_never_a_strike():
     assert (conducts["k-c0"].flags, conducts["k-c0"].strikes) == ((Flag.OPPOSED,), 0)
 
 
+def test_a_copier_gets_neither_itself_nor_its_victim_banned_by_that_alone():
+    rounds = [record(number, ["c0", "c1"], flag=Flag.COPY) for number in range(1, 20)]
+    conducts = fold(rounds, court())
+    assert (conducts["k-c0"].flags, conducts["k-c1"].flags) == ((Flag.COPY,), (Flag.COPY,))
+    assert (conducts["k-c0"].strikes, banned_keys(conducts)) == (0, frozenset())
+
+
+def test_a_copy_with_other_evidence_is_a_strike_for_the_one_it_is_against():
+    def both(number):
+        copied = record(number, ["c0", "c1"], flag=Flag.COPY)
+        replies = tuple(
+            reply.model_copy(update={"flags": (Flag.COPY, Flag.REPEAT)}) if reply.client == "c0" else reply
+            for reply in copied.replies
+        )
+        return copied.model_copy(update={"replies": replies})
+
+    assert banned_keys(fold([both(number) for number in range(1, 6)], court())) == {"k-c0"}
+
+
 def test_rounds_that_released_nothing_or_did_not_look_change_nothing():
     repeated = record(5, ["c0"]).model_copy(update={"outcome": Outcome.REPEATED})
     before = fold([record(number, ["c0"]) for number in range(1, 5)], court())

@@ -1,5 +1,7 @@
 """Contribution and validation inside a managed training: real keys and messages, a grid and a clock as arguments."""
 
+import errno
+import tracemalloc
 from types import MethodType
 
 import numpy as np
@@ -8,9 +10,11 @@ import pytest
 from shieldwall.contract.policy import AggregationPolicy, ContributionPolicy, PreAggregation, Rule, ValidationPolicy
 from shieldwall.contract.records import Fate, Flag, RoundGrant
 from shieldwall.runtime.checkpoint import CheckpointStore
+from shieldwall.runtime.contribution.memory import Memory
 from shieldwall.runtime.federation.app import ManagedApp
-from shieldwall.runtime.federation.inspection import key_sha256, pasts_of
+from shieldwall.runtime.federation.inspection import Inspector, key_sha256, pasts_of
 from shieldwall.runtime.federation.managed import train
+from shieldwall.runtime.model import Model
 from shieldwall.runtime.steward.registry import registry_of
 
 from .conftest import World
@@ -75,6 +79,35 @@ def test_the_rule_goes_by_the_inner_products_that_were_looked_at(wide, tmp_path,
     store = run(wide, tmp_path, aggregation=rule)
     assert store.latest().round == 6
     assert {reply.fate for reply in replies(wide, wide.clients[-1])} <= {Fate.NORM_OUTLIER, Fate.DISTANCE_OUTLIER}
+
+
+def test_a_full_volume_costs_the_evidence_and_not_the_run(wide, tmp_path, monkeypatch):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shieldwall.runtime.contribution.vectors.write_file", full)
+    monkeypatch.setattr("shieldwall.runtime.contribution.memory.write_file", full)
+    store = run(wide, tmp_path)
+    assert store.latest().round == 6
+    assert len([line for line in wide.log if "evidence" in line]) == 1
+    found = [reply.innovation for record in wide.steward.closed for reply in record.replies]
+    assert min(found) > 0.2  # what one round says alone is told all the same
+
+
+def test_looking_takes_the_memory_of_a_few_blocks_beside_the_replies(wide, tmp_path):
+    """Of models of 32 MB: with the model as one vector, or a delta, held whole it is 32 MB more."""
+    size = 8_000_000
+    names = [client.name for client in wide.clients[:6]]
+    updates = dict.fromkeys(names, np.random.default_rng(0).standard_normal(size, np.float32))
+    inspector = Inspector(wide.policy, Memory(tmp_path / "kept", bytes), list, bytes)
+    for round_ in (1, 2):
+        base = Model.of({"w": np.full(size, round_, np.float32)})
+        tracemalloc.start()
+        try:
+            inspector.inspect(updates, base, round_, 5)
+            assert tracemalloc.get_traced_memory()[1] < 16e6
+        finally:
+            tracemalloc.stop()
 
 
 def test_every_reply_is_scored_and_named_by_its_key(wide, tmp_path):
@@ -154,11 +187,37 @@ def test_what_the_model_did_before_is_told_after_a_restart_too(wide, tmp_path):
     assert [record.round for record in wide.steward.closed] == [1, 2, 2, 3, 4, 5, 6]
 
 
-def test_its_own_first_update_sent_again_is_told(wide, tmp_path):
+def test_what_the_model_did_before_the_last_ten_rounds_is_told(wide, tmp_path):
+    rider, bases = wide.clients[-1], {}
+
+    def replay(self, arrays):
+        bases[self.facts.round] = arrays["weights"]
+        work = np.float32(1e-2) * honest(7)(self, self.facts.round).reshape(arrays["weights"].shape)
+        step = work if self.facts.round < 12 else bases[2] - bases[1]
+        return {"weights": (arrays["weights"] + step).astype(np.float32)}
+
+    rider.train = MethodType(replay, rider)
+    run(wide, tmp_path, rounds=wide.policy.rounds.model_copy(update={"count": 14}))
+    assert [Flag.REPLAY in reply.flags for reply in replies(wide, rider)] == [False] * 11 + [True] * 3
+    others = [reply.flags for client in wide.clients[:-1] for reply in replies(wide, client)]
+    assert set(others) == {()}
+
+
+@pytest.mark.parametrize("size", [0, 128])  # on either side of 128 numbers are rounded differently
+def test_its_own_first_update_sent_again_is_told_whatever_the_model_rounds_off(wide, tmp_path, monkeypatch, size):
+    monkeypatch.setitem(BASE, "weights", np.full((D // 10, 10), size, np.float32))
     rider = wide.clients[-1]
     behave(rider, lambda self, _round: honest(7)(self, 1))
     run(wide, tmp_path)
     assert [Flag.REPEAT in reply.flags for reply in replies(wide, rider)] == [False, *[True] * 5]
+
+
+def test_a_copier_cannot_choose_that_its_victim_is_refused_and_their_work_counts_once(wide, tmp_path):
+    copier, victim = wide.clients[0], wide.clients[-1]
+    behave(copier, honest(7))
+    run(wide, tmp_path, rounds=wide.policy.rounds.model_copy(update={"count": 12}))
+    fates = [(mine.fate, yours.fate) for mine, yours in zip(replies(wide, copier), replies(wide, victim), strict=True)]
+    assert set(fates) == {(Fate.ADMITTED, Fate.NEAR_DUPLICATE), (Fate.NEAR_DUPLICATE, Fate.ADMITTED)}
 
 
 def test_who_is_denied_gets_no_model_and_is_not_waited_for(wide, tmp_path):

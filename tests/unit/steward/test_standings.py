@@ -175,6 +175,20 @@ def test_a_ban_follows_the_key_when_the_client_gets_another_name(opened, world, 
     assert state(opened(clients=rekeyed)).banned_since is None
 
 
+def test_the_ban_of_a_key_that_was_replaced_takes_nobodys_place(opened, world, policy):
+    """With f = 1 the banned client's new key comes, and is banned for what it does itself."""
+    banned_after(opened())
+    rekeyed = tuple(
+        ClientPolicy(name=RIDER, node_public_key=world.public("stranger").decode()) if one.name == RIDER else one
+        for one in policy.clients
+    )
+    office = opened(clients=rekeyed)
+    for number in range(6, 12):
+        office.close_round(record(office, number))
+    assert (state(office).banned_since, state(office).held) == (10, None)
+    assert len(office.standings.banned) == 2
+
+
 def test_an_exemption_in_the_policy_ends_a_ban_and_a_dry_run_all_of_them(opened):
     banned_after(opened())
     exempt = opened(contribution=ContributionPolicy(exempt=(RIDER,)))

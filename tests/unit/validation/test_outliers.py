@@ -21,8 +21,8 @@ def updates(seed=0, n=N):
     return random.normal(size=D) + random.uniform(0.7, 1.4, (n, 1)) * random.normal(size=(n, D))
 
 
-def fates(vectors, policy=POLICY, pasts=None, spare=N):
-    judged = judge(inner_products(list(vectors)), policy, pasts or [Past()] * len(vectors), spare)
+def fates(vectors, policy=POLICY, pasts=None, spare=N, draw=b"draw"):
+    judged = judge(inner_products(list(vectors)), policy, pasts or [Past()] * len(vectors), spare, draw)
     return [one.refusal.fate if one.refusal else None for one in judged]
 
 
@@ -34,7 +34,7 @@ def test_honest_updates_of_different_sizes_all_take_part():
 def test_a_boosted_update_is_refused_with_its_number_and_the_bound():
     vectors = updates()
     vectors[3] *= -10
-    judged = judge(inner_products(list(vectors)), POLICY, [Past()] * N, N)
+    judged = judge(inner_products(list(vectors)), POLICY, [Past()] * N, N, b"draw")
     assert [one.refusal is not None for one in judged] == [i == 3 for i in range(N)]
     assert judged[3].refusal.fate in {Fate.NORM_OUTLIER, Fate.DISTANCE_OUTLIER}
     assert "the policy's bound is 8" in judged[3].refusal.detail
@@ -71,11 +71,44 @@ def test_what_is_usual_for_the_others_may_be_an_outlier_for_the_client():
     assert fates(vectors, ValidationPolicy(norm_z=50, distance_z=50), [short] * N)[2] is None
 
 
-def test_of_two_that_send_one_update_the_first_counts():
+def test_of_two_that_send_one_update_one_counts_whichever_comes_first():
     vectors = updates()
     vectors[5] = vectors[2] * 1.1
-    assert fates(vectors) == [Fate.NEAR_DUPLICATE if i == 5 else None for i in range(N)]
+    refused = []
+    for draw in range(40):
+        found = fates(vectors, draw=bytes([draw]))
+        assert found == fates(vectors, draw=bytes([draw]))
+        assert [i for i, fate in enumerate(found) if fate is Fate.NEAR_DUPLICATE] in ([2], [5])
+        assert found.count(None) == N - 1
+        refused.append(found.index(Fate.NEAR_DUPLICATE))
+    assert 8 < refused.count(2) < 32
     assert set(fates(updates(), ValidationPolicy(duplicate_cosine=0.5))) <= {None}
+
+
+def test_of_five_that_send_one_update_one_counts():
+    vectors = updates()
+    vectors[7:] = vectors[2]
+    for draw in range(10):
+        found = fates(vectors, draw=bytes([draw]))
+        assert [fate for i, fate in enumerate(found) if i in {2, *range(7, N)}].count(None) == 1
+        assert {fate for i, fate in enumerate(found) if i not in {2, *range(7, N)}} == {None}
+
+
+@pytest.mark.parametrize(("scale", "fate"), [(1e-3, Fate.NEAR_DUPLICATE), (0.4, Fate.NEAR_DUPLICATE), (1e3, None)])
+def test_a_copy_that_is_almost_nothing_or_an_outlier_never_takes_its_victims_place(scale, fate):
+    for draw in range(20):
+        vectors = updates()
+        vectors[0] = vectors[7] * scale
+        found = fates(vectors, draw=bytes([draw]))
+        assert found[7] is None
+        assert found[0] is fate or (fate is None and found[0] in {Fate.NORM_OUTLIER, Fate.DISTANCE_OUTLIER})
+
+
+def test_of_more_copies_than_the_round_can_spare_the_draw_decides_who_is_left():
+    vectors = updates()
+    vectors[6:9] = vectors[:3]
+    refused = {tuple(i for i, fate in enumerate(fates(vectors, spare=1, draw=bytes([d]))) if fate) for d in range(40)}
+    assert refused == {(i,) for i in (0, 1, 2, 6, 7, 8)}
 
 
 def test_no_more_are_refused_than_the_round_can_do_without_the_farthest_first():
@@ -107,7 +140,7 @@ def test_liars_below_half_never_get_an_honest_update_refused(lies, size, seed):
 def test_numbers_are_finite_whatever_is_sent(value):
     vectors = updates()
     vectors[0] = value
-    for one in judge(inner_products(list(vectors)), POLICY, [Past()] * N, N):
+    for one in judge(inner_products(list(vectors)), POLICY, [Past()] * N, N, b"draw"):
         assert all(number is None or np.isfinite(number) for number in (one.spread, one.norm_z, one.distance_z))
     assert set(fates(np.zeros((N, D)))) == {None}
 

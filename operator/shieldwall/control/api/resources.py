@@ -174,7 +174,8 @@ class Storage(ApiModel):
     server: Size = "1Gi"
     """Volume for the state of the server: Flower's database and the steward's."""
     model: Size = "5Gi"
-    """Volume for checkpoints and round records."""
+    """Volume for checkpoints and round records: five times the model, and twelve times more where contribution is
+    watched. With less room, fewer of the model's earlier steps are compared with, and the training goes on."""
     model_deletion_policy: DeletionPolicy = DeletionPolicy.RETAIN
     """Whether that volume is kept when the training is deleted: the model is what the training was for."""
     storage_class_name: ObjectName | None = None

@@ -29,7 +29,8 @@ WINDOW: Final = 5
 PROBATION_ROUNDS: Final = 10
 PROBATION_STRIKES: Final = 2
 """So many strikes short of the next ban a client comes back from one."""
-REPORTED_ONLY: Final = frozenset({Flag.OPPOSED})
+REPORTED_ONLY: Final = frozenset({Flag.OPPOSED, Flag.COPY})
+"""Who stands against all others may be right; of two that send one update either may be the other's victim."""
 
 
 @dataclass(frozen=True, slots=True)

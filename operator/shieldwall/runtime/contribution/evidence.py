@@ -54,16 +54,22 @@ class RoundEvidence:
     """What R² must exceed to be more than chance."""
 
 
-def weigh(
-    gram: NDArray[np.float64], n: int, size: int, repeats: Sequence[bool] | None = None, accomplices: int = 0
+def weigh(  # noqa: PLR0913, PLR0917  # what one round is judged by, each used once
+    gram: NDArray[np.float64],
+    n: int,
+    moving: int,
+    repeats: Sequence[bool] | None = None,
+    replays: Sequence[bool] | None = None,
+    accomplices: int = 0,
 ) -> RoundEvidence:
     """Read the evidence.
 
     Args:
         gram: inner products of the n updates, then of K earlier global deltas (see ``inner_products``).
         n: how many updates there are.
-        size: d, the length of a vector.
+        moving: how many coordinates the updates move: d, less those of frozen layers.
         repeats: which updates their sender has sent before.
+        replays: which are made of what the global model did earlier, also before the K deltas.
         accomplices: so many others may vouch for an update without being believed: f − 1.
 
     Nothing is said, and nobody flagged, where a product is beyond float64.
@@ -72,13 +78,14 @@ def weigh(
         return RoundEvidence((Evidence(None, None, None, ()),) * n, None)
     alike = cosines(gram)
     duplicates = near_duplicates(alike[:n, :n])
-    floor = floor_of(n, len(gram) - n, size)
+    floor = floor_of(n, len(gram) - n, moving)
     scores = innovation(gram, n, duplicates, accomplices) if floor is not None else None
     agreement = agreements(alike[:n, :n])
     opposed = _far_below(agreement)
     tiny = _tiny(np.sqrt(np.diag(gram)[:n]))
-    replayed = alike[:n, n:].max(axis=1, initial=-1.0) > SAME
-    repeated = np.array(repeats if repeats is not None else [False] * n)
+    nothing = [False] * n
+    replayed = (alike[:n, n:].max(axis=1, initial=-1.0) > SAME) | np.array(nothing if replays is None else replays)
+    repeated = np.array(nothing if repeats is None else repeats)
     shown = {
         Flag.TINY: tiny,
         Flag.COPY: duplicates.any(axis=1),

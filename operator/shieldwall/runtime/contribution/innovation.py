@@ -21,12 +21,13 @@ _CHANCE: Final = 3.0
 _MOST_OF_THE_SPACE: Final = 0.05
 
 
-def floor_of(n: int, deltas: int, size: int) -> float | None:
+def floor_of(n: int, deltas: int, moving: int) -> float | None:
     """What R² must exceed to be more than chance, 3·n/(d − K); None where too few parameters leave no power.
 
-    Noise in d − K dimensions has an R² against n others that is Beta(n/2, (d−K)/2): mean n/d, deviation √(2n)/d.
+    ``moving`` is d: coordinates that stay as they are give noise no room. Noise in d − K dimensions has an R² against n
+    others that is Beta(n/2, (d−K)/2): mean n/d, deviation √(2n)/d.
     """
-    free = size - deltas
+    free = moving - deltas
     if free <= 0 or n > _MOST_OF_THE_SPACE * free:
         return None
     return _CHANCE * n / free
@@ -46,7 +47,7 @@ def innovation(
     Each update is projected on the orthogonal complement of the deltas; then R² = 1 − 1/(Hᵢᵢ (H⁻¹)ᵢᵢ) with the
     normalised Gram matrix H of the rest (the identity of variance inflation).
     """
-    rest = _beyond_deltas(gram, n)
+    rest = beyond_deltas(gram, n)
     own, whole = np.diag(rest).copy(), np.diag(gram)[:n]
     says_something = own > NOTHING_NEW * np.where(whole > 0, whole, 1.0)
     scores = np.zeros(n)
@@ -57,7 +58,7 @@ def innovation(
     return scores
 
 
-def _beyond_deltas(gram: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def beyond_deltas(gram: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """The Gram matrix of what of each update is orthogonal to the deltas (a Schur complement), (n, n)."""
     updates, cross, deltas = gram[:n, :n], gram[:n, n:], gram[n:, n:]
     lengths = np.sqrt(np.diag(deltas))

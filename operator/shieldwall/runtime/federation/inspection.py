@@ -14,8 +14,8 @@ from shieldwall.contract.records import Fate, Outcome
 from shieldwall.runtime.aggregation.gram import inner_products
 from shieldwall.runtime.contribution.evidence import Evidence, weigh
 from shieldwall.runtime.contribution.memory import Memory
+from shieldwall.runtime.contribution.vectors import rounding_of
 from shieldwall.runtime.federation.judge import Refused
-from shieldwall.runtime.model import flatten
 from shieldwall.runtime.validation.outliers import Judgement, Past, judge, relative
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DIRECTORY: Final = "contribution"
 _PAST_ROUNDS: Final = 20
+_DRAW_BYTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,15 +53,22 @@ class Inspector:
         policy: what is looked for.
         memory: what contribution is told by.
         records: every committed record, oldest first.
+        random: ``random(n)`` gives n unpredictable bytes.
         threads: on how many the inner products are made.
     """
 
     def __init__(
-        self, policy: RuntimePolicy, memory: Memory, records: Callable[[], Sequence[RoundRecord]], threads: int = 1
+        self,
+        policy: RuntimePolicy,
+        memory: Memory,
+        records: Callable[[], Sequence[RoundRecord]],
+        random: Callable[[int], bytes],
+        threads: int = 1,
     ) -> None:
         self._policy = policy
         self._memory = memory
         self._records = records
+        self._random = random
         self._threads = threads
         self._keys = {client.name: key_sha256(client.node_public_key) for client in policy.clients}
 
@@ -72,13 +80,13 @@ class Inspector:
         names, contribution = list(updates), self._policy.contribution
         if not names:
             return Inspection()
-        deltas = () if contribution is None else self._memory.deltas(flatten(base.arrays, base.schema), round_)
-        gram = inner_products([*updates.values(), *deltas], threads=self._threads)
+        deltas = {} if contribution is None else self._memory.deltas(base, round_)
+        gram = inner_products([*updates.values(), *deltas.values()], threads=self._threads)
         judged = self._judge(gram[: len(names), : len(names)], names, needed)
         floor: float | None = None
         shown: dict[str, Evidence] = {}
         if contribution is not None:
-            floor, shown = self._weigh(gram, updates, base.schema.size, round_)
+            floor, shown = self._weigh(gram, updates, base, deltas.get(round_), round_)
         refused = {
             name: Refused(one.refusal.fate, one.refusal.detail)
             for name, one in zip(names, judged, strict=True)
@@ -97,26 +105,32 @@ class Inspector:
             return (Judgement(None, None, None, None),) * len(names)
         pasts = pasts_of(self._records())
         known = [pasts.get(self._keys.get(name, ""), Past()) for name in names]
-        return judge(gram, policy, known, len(names) - needed if policy.reject else 0)
+        return judge(gram, policy, known, len(names) - needed if policy.reject else 0, self._random(_DRAW_BYTES))
 
     def _weigh(
-        self, gram: NDArray[np.float64], updates: Mapping[str, Vector], size: int, round_: int
+        self, gram: NDArray[np.float64], updates: Mapping[str, Vector], base: Model, step: Vector | None, round_: int
     ) -> tuple[float | None, dict[str, Evidence]]:
-        keyed = {self._keys.get(name, name): vector for name, vector in updates.items()}
-        repeats = self._memory.repeats(keyed, round_)
-        again = [repeats[self._keys.get(name, name)] for name in updates]
+        keys = [self._keys.get(name, name) for name in updates]
+        keyed = dict(zip(keys, updates.values(), strict=True))
+        recalled = self._memory.recall(keyed, round_, rounding_of(base), step, self._threads)
+        repeats, replays = ([found[key] for key in keys] for found in (recalled.repeats, recalled.replays))
         accomplices = max(self._policy.aggregation.byzantine - 1, 0)
-        found = weigh(gram, len(updates), size, again, accomplices)
+        found = weigh(gram, len(updates), recalled.moving, repeats, replays, accomplices)
         return found.floor, dict(zip(updates, found.updates, strict=True))
 
 
 def inspector_for(
-    policy: RuntimePolicy, store: CheckpointStore, random: Callable[[int], bytes], threads: int = 1
+    policy: RuntimePolicy,
+    store: CheckpointStore,
+    random: Callable[[int], bytes],
+    threads: int,
+    log: Callable[[str], None],
 ) -> Inspector | None:
     """The inspector that ``policy`` asks for; None when it asks for none."""
     if policy.validation is None and policy.contribution is None:
         return None
-    return Inspector(policy, Memory(store.directory / DIRECTORY, random), lambda: store.records, threads)
+    memory = Memory(store.directory / DIRECTORY, random, log)
+    return Inspector(policy, memory, lambda: store.records, random, threads)
 
 
 def key_sha256(public_key: str) -> str:

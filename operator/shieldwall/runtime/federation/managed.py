@@ -40,7 +40,7 @@ def train(engine: Engine, store: CheckpointStore, app: ManagedApp) -> None:
     _hand_in_again(engine, store)
     keeper = keeper_for(engine, store)
     model = release.model if release else app.initial_model()
-    inspector = inspector_for(engine.policy, store, engine.random, engine.threads)
+    inspector = inspector_for(engine.policy, store, engine.random, engine.threads, engine.log)
     for number in range(release.round + 1 if release else 1, engine.policy.rounds.count + 1):
         model = _round(engine, store, app, model, number, inspector, keeper)
 

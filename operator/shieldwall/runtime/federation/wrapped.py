@@ -53,7 +53,7 @@ class PolicyGrid(Grid):
         self._engine = engine
         self._store = store
         self._keeper = keeper_for(engine, store)
-        self._inspector = inspector_for(engine.policy, store, engine.random, engine.threads)
+        self._inspector = inspector_for(engine.policy, store, engine.random, engine.threads, engine.log)
         latest = store.latest()
         self._round = latest.round if latest else 0
         self._attempt = 0

@@ -25,6 +25,9 @@ FEWEST: Final = 5
 _LEAST_SPREAD: Final = 0.1
 """Of relative logarithms: clients that are alike to a tenth have no outlier within a tenth."""
 
+_ALIKE: Final = 0.5
+"""Of the longer one's length: a copy that is shorter could take what its victim sends out of the round."""
+
 
 @dataclass(frozen=True, slots=True)
 class Past:
@@ -47,18 +50,22 @@ class Judgement:
 
 
 def judge(
-    gram: NDArray[np.float64], policy: ValidationPolicy, pasts: Sequence[Past], spare: int
+    gram: NDArray[np.float64], policy: ValidationPolicy, pasts: Sequence[Past], spare: int, draw: bytes
 ) -> tuple[Judgement, ...]:
     """Find the outliers of a round.
 
     Only what is too large or too far is one: an update that is too small harms nobody. Of more than ``spare``, the
     replies that the round can do without, those that lie farthest are refused and the others left to the rule.
 
+    Of updates that are one, one stays. Which one is drawn, for who copied whom cannot be told, and a client that
+    chose could have the other refused; only a copy of less than half the length never stays in the other's place.
+
     Args:
         gram: inner products of the n updates, (n, n).
         policy: the thresholds.
         pasts: of each update's client.
         spare: how many updates the round can do without.
+        draw: unpredictable bytes, others for each round.
     """
     n = len(gram)
     if n < FEWEST or not np.isfinite(gram).all():
@@ -84,9 +91,16 @@ def judge(
         worst = max(measures, key=lambda measure: measure[0] / measure[1])
         if (excess := worst[0] / worst[1]) > 1.0:
             found.append((excess, i, _refusal(*worst)))
-        elif copies[i, :i].any():
-            found.append((1.0, i, _copy(policy.duplicate_cosine)))
-    refused = {i: refusal for _, i, refusal in sorted(found, key=lambda each: (-each[0], each[1]))[: max(spare, 0)]}
+    outliers = {i for _, i, _ in found}
+    rank, lengths = np.random.default_rng(int.from_bytes(draw, "big")).permutation(n), np.sqrt(np.diag(gram))
+    others = [i for i in range(n) if i not in outliers]
+    found += [
+        (1.0, i, _copy(policy.duplicate_cosine))
+        for i in others
+        if any(copies[i, j] and _stays(j, i, rank, lengths) for j in others)
+    ]
+    found.sort(key=lambda each: (-each[0], rank[each[1]]))
+    refused = {i: refusal for _, i, refusal in found[: max(spare, 0)]}
     return tuple(
         Judgement(float(spreads[i]), float(norms_z[i]), float(distances_z[i]), refused.get(i)) for i in range(n)
     )
@@ -110,6 +124,13 @@ def _spreads(gram: NDArray[np.float64]) -> NDArray[np.float64]:
     distances = np.sqrt(squared_distances(gram))
     others = distances[~np.eye(len(gram), dtype=bool)].reshape(len(gram), -1)
     return np.median(others, axis=1)
+
+
+def _stays(one: int, other: int, rank: NDArray[np.intp], lengths: NDArray[np.float64]) -> bool:
+    """Whether of two copies ``one`` has the place of the other."""
+    if min(lengths[one], lengths[other]) < _ALIKE * max(lengths[one], lengths[other]):
+        return bool(lengths[one] > lengths[other])
+    return bool(rank[one] < rank[other])
 
 
 def _refusal(score: float, threshold: float, fate: Fate, what: str, whose: str) -> Refusal:
