@@ -13,6 +13,12 @@ EXAMPLES = Path(__file__).parents[3] / "examples"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def a_folder_of_its_own(tmp_path, monkeypatch):
+    """Apps write where they run."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def laboratory():
     with Laboratory.of(policy_of(AggregationPolicy(rule=Rule.FED_TRIMMED_AVG, byzantine=3), 1), NOW) as made:
