@@ -13,6 +13,7 @@ from shieldwall.control import wiring
 from shieldwall.control.cluster.api import Api
 from shieldwall.control.cluster.errors import ApiError
 from shieldwall.control.cluster.kinds import BY_NAME, TRAINING, Kind
+from shieldwall.control.cluster.live import MANAGER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,7 +101,9 @@ class _Recording(Api):
             path += f"/{body['metadata']['name']}"
         self._version += 1
         self.sent[path] = body
-        metadata = {"uid": f"uid-{self._version}", **body["metadata"], "resourceVersion": str(self._version)}
+        applied = [{"manager": MANAGER, "operation": "Apply", "fieldsV1": {}}]
+        metadata = {"uid": f"uid-{self._version}", **body["metadata"], "managedFields": applied}
+        metadata["resourceVersion"] = str(self._version)
         self.objects[path] = {**body, "metadata": metadata}
         if kind.kind in BY_NAME:
             return self.objects[path]
