@@ -46,6 +46,34 @@ async def test_a_field_that_was_changed_is_named(cluster):
     assert "was changed (spec.type" in event["note"]
 
 
+EXTERNAL = {"f:spec": {"f:externalName": {}}}
+
+
+@pytest.mark.parametrize(
+    ("managed", "what"),
+    [
+        ([{"manager": "shieldwall", "operation": "Apply", "fieldsV1": EXTERNAL}], "spec.externalName"),
+        ([{"manager": "shieldwall", "operation": "Update", "fieldsV1": EXTERNAL}], "managedFields"),
+        ([], "managedFields"),
+    ],
+    ids=["as the operator", "as the operator and without its own", "as nobody"],
+)
+async def test_a_field_that_was_added_under_our_name_or_nobodys_is_taken_back(cluster, managed, what):
+    cluster.put(training_body())
+    async with replica(cluster) as parts:
+        await passes(parts, 2)
+        body = copy.deepcopy(cluster.objects.pop(SERVICE))
+        del body["metadata"]["resourceVersion"]
+        body["spec"]["externalName"] = "example.org"
+        body["metadata"]["managedFields"] = managed
+        cluster.put(body)
+        await passes(parts)
+        assert "externalName" not in cluster.objects[SERVICE]["spec"]
+        assert repairs(parts, "Service") == 1
+    (event,) = told(cluster, "DriftRepaired")
+    assert f"was changed ({what})" in event["note"]
+
+
 async def test_who_changes_the_hash_too_is_told_all_the_same(cluster):
     cluster.put(training_body())
     async with replica(cluster) as parts:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from shieldwall.contract.records import Outcome, Phase, RoundRecord
+from shieldwall.contract.records import Outcome, Phase
 from shieldwall.runtime.steward.flower import (
     Node,
     Run,
@@ -17,6 +17,8 @@ from shieldwall.runtime.steward.flower import (
 from shieldwall.runtime.steward.follow import Follower
 from shieldwall.runtime.steward.handshakes import ProxyUnreachableError
 from shieldwall.runtime.steward.office import Office
+
+from .test_tally import record
 
 
 class SuperLink:
@@ -221,22 +223,6 @@ async def test_it_looks_until_it_is_cancelled(follower, link):
     assert link.calls
 
 
-def skipped(run_id, number, outcome=Outcome.SKIPPED):
-    return RoundRecord(
-        run_id=run_id,
-        round=number,
-        attempt=1,
-        outcome=outcome,
-        reason="1 reply was admitted where 2 are needed",
-        opened=0.0,
-        seconds=1.0,
-        rule="FedMedian",
-        admitted=1,
-        byzantine=1,
-        replies=(),
-    )
-
-
 @pytest.fixture
 def wrapped(world, tmp_path, link, clock):
     """Makes followers of a wrapped app, one after the other on the same volume."""
@@ -255,7 +241,7 @@ async def test_a_wrapped_app_whose_rounds_were_all_skipped_has_failed_until_the_
     wake(world, link, *world.clients)
     await follower.look()
     for number in (1, 2):
-        follower._office.close_round(skipped("1", number))
+        follower._office.close_round(record(number, Outcome.SKIPPED, run_id="1"))
     link.finish("completed")
     await follower.look()
     assert follower._office.phase is Phase.FAILED
@@ -276,8 +262,8 @@ async def test_of_a_wrapped_app_the_last_runs_rounds_are_told_and_of_a_managed_t
     wrapped_office, managed_office = wrapped("a")._office, follower._office
     for office in (wrapped_office, managed_office):
         office.remember(office.run.started("1", 0).started("2", 0))
-        office.close_round(skipped("1", 1))
-        office.close_round(skipped("1", 2, Outcome.RELEASED))
-        office.close_round(skipped("2", 3, Outcome.RELEASED))
+        office.close_round(record(1, Outcome.SKIPPED, run_id="1"))
+        office.close_round(record(2, Outcome.RELEASED, run_id="1"))
+        office.close_round(record(3, Outcome.RELEASED, run_id="2"))
     assert (wrapped_office.tally.released, wrapped_office.tally.lost) == (1, 0)
     assert (managed_office.tally.released, managed_office.tally.lost) == (2, 1)

@@ -6,9 +6,9 @@ from shieldwall.contract.records import Outcome, RoundRecord
 from shieldwall.runtime.tally import UNTRIED, Tally
 
 
-def record(round_, outcome, attempt=1):
+def record(round_, outcome, attempt=1, run_id="7"):
     return RoundRecord(
-        run_id="7",
+        run_id=run_id,
         round=round_,
         attempt=attempt,
         outcome=outcome,
