@@ -69,6 +69,12 @@ class OpenRound(_Record):
     None where nothing is private."""
 
 
+class RegisteredNode(_Record):
+    """What the SuperLink calls a client."""
+
+    node_id: int
+
+
 class RoundGrant(_Record):
     """The steward's answer to an OpenRound."""
 

@@ -38,6 +38,7 @@ from shieldwall.contract.policy import (
 from shieldwall.contract.records import DenyList, OpenRound, Phase, RoundGrant, StewardStatus
 from shieldwall.pki.node_key import public_pem
 from shieldwall.pki.serials import serial_text
+from shieldwall.runtime.flower.predecessor import SEEN_SECONDS, take_off_line
 from shieldwall.runtime.proxy.settings import Settings, Side
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -104,9 +105,9 @@ class Client:
     def __init__(self, settings, key):
         context = ssl.create_default_context(cafile=settings.paths.local_certificate)
         auth = NodeAuthHttpInterceptor(key, key.public_key())
-        address = f"https://{settings.loopback}:{ports.PROXY}"
-        self.fleet = FleetHttpClient(address, interceptors=[auth], verify=context)
-        self.key = public_pem(key).encode()
+        self.address = f"https://{settings.loopback}:{ports.PROXY}"
+        self.fleet = FleetHttpClient(self.address, interceptors=[auth], verify=context)
+        self.key, self.private, self.certificate = public_pem(key).encode(), key, settings.paths.local_certificate
 
     def activate(self):
         return self.fleet.ActivateNode(ActivateNodeRequest(public_key=self.key, heartbeat_interval=60)).node_id
@@ -114,6 +115,9 @@ class Client:
     def beat(self, node_id):
         node = Node(node_id=node_id)
         return self.fleet.SendNodeHeartbeat(SendNodeHeartbeatRequest(node=node, heartbeat_interval=60)).success
+
+    def take_off_line(self, wait):
+        return take_off_line(self.address, self.certificate, self.private, wait)
 
     def pull(self, node_id):
         return self.fleet.PullMessages(PullMessagesRequest(node=Node(node_id=node_id)))
@@ -238,6 +242,15 @@ def test_nodes_are_registered_and_a_run_starts_when_they_are_online(pod, operato
     assert found.message == "The run waits for the aggregator."
 
 
+def test_the_successor_of_a_killed_node_takes_it_off_line_and_is_taken(pod, operator, node, keys):
+    berlin, waits = node("berlin", keys["berlin"]), []
+    assert refusal(berlin.activate)[0] == 412  # online until two heartbeats are missed
+    assert berlin.take_off_line(waits.append)
+    assert waits == [SEEN_SECONDS]
+    assert not berlin.take_off_line(pytest.fail)
+    assert berlin.activate() == node_id(pod, operator, "berlin")
+
+
 def test_the_policy_it_runs_with_is_told_by_its_hash(pod, operator):
     file = pod.lab.settings.paths.policy.read_bytes()
     assert status(pod, operator).policy_sha256 == hashlib.sha256(file).hexdigest()
@@ -295,6 +308,7 @@ def test_a_denied_client_is_refused_on_its_open_connection_at_once(pod, operator
     deny = DenyList(clients=(federations[0].client("berlin").uri,))
     assert pod.ask(ports.STEWARD, operator, routes.OPERATOR_DENY, "PUT", deny).status == 204
     assert refusal(berlin.beat, mine) == (401, "shieldwall: denied-client")
+    assert not berlin.take_off_line(pytest.fail)
     assert pod.ask(ports.STEWARD, operator, routes.OPERATOR_DENY, "PUT", DenyList()).status == 204
     assert berlin.beat(mine)
 

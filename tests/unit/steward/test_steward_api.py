@@ -18,6 +18,7 @@ from shieldwall.contract.records import (
     Fate,
     OpenRound,
     Outcome,
+    RegisteredNode,
     ReplyRecord,
     RoundGrant,
     RoundRecord,
@@ -158,6 +159,16 @@ async def test_who_was_not_asked_or_is_unknown_or_denied_sees_no_round(http, wor
         headers = {routes.CLIENT_HEADER: world.identity(who)}
         assert (await http.get(routes.SIGNER_OPEN_ROUND, headers=headers)).status_code == 404
     assert (await http.get(routes.SIGNER_OPEN_ROUND)).status_code == 404
+
+
+async def test_a_client_is_told_which_node_it_is_and_of_no_other(http, world, office):
+    berlin = {routes.CLIENT_HEADER: world.identity("berlin")}
+    told = await http.get(routes.SIGNER_NODE, headers=berlin)
+    assert RegisteredNode.model_validate_json(told.content).node_id == office.registry.by_client("berlin").node_id
+    assert (await http.get(routes.SIGNER_NODE)).status_code == 404
+    assert (await http.get(routes.SIGNER_NODE, headers={routes.CLIENT_HEADER: "somebody"})).status_code == 404
+    office.note_nodes(())
+    assert (await http.get(routes.SIGNER_NODE, headers=berlin)).status_code == 404
 
 
 async def test_the_grant_names_those_denied_by_id_key_or_serial(http, world, office, berlin):

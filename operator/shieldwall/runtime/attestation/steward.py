@@ -1,16 +1,16 @@
-"""Asking the steward which round is open: through the pod's own proxy, which speaks mTLS for us."""
+"""Asking the steward about this client, through the pod's own proxy, which speaks mTLS for us."""
 
 from __future__ import annotations
 
 import ssl
 from base64 import b64encode
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import httpx
 from pydantic import ValidationError
 
-from shieldwall.contract.records import OpenRound
-from shieldwall.contract.routes import LEAF_FAILURES_HEADER, NODE_KEY_HEADER, SIGNER_OPEN_ROUND
+from shieldwall.contract.records import OpenRound, RegisteredNode
+from shieldwall.contract.routes import LEAF_FAILURES_HEADER, NODE_KEY_HEADER, SIGNER_NODE, SIGNER_OPEN_ROUND
 from shieldwall.runtime.attestation.signer import StewardRefusedError, StewardUnreachableError
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _TIMEOUT: Final = 10.0
+_Answer = TypeVar("_Answer", OpenRound, RegisteredNode)
 _DENIED: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
 
 
 class StewardClient:
-    """Fetches the open round; an instance is what Signer takes as ``fetch_open_round``."""
+    """Fetches what the steward has for this client; an instance is what Signer takes as ``fetch_open_round``."""
 
     def __init__(
         self, proxy: str, local_certificate: Path, node_public_pem: str, leaf_failures: Callable[[], int] = lambda: 0
@@ -46,9 +47,16 @@ class StewardClient:
 
     def __call__(self) -> OpenRound | None:
         """The round that is open for this client; raises StewardUnreachableError or StewardRefusedError."""
+        return self._get(SIGNER_OPEN_ROUND, OpenRound)
+
+    def node_id(self) -> int | None:
+        """The SuperLink's number for this client, None before it has one; raises as a call does."""
+        node = self._get(SIGNER_NODE, RegisteredNode)
+        return None if node is None else node.node_id
+
+    def _get(self, route: str, kind: type[_Answer]) -> _Answer | None:
         try:
-            headers = {LEAF_FAILURES_HEADER: str(self._leaf_failures())}
-            response = self._client.get(SIGNER_OPEN_ROUND, headers=headers)
+            response = self._client.get(route, headers={LEAF_FAILURES_HEADER: str(self._leaf_failures())})
         except httpx.HTTPError as error:
             raise StewardUnreachableError(f"the steward cannot be reached: {error}") from error
         if response.status_code == httpx.codes.NOT_FOUND:
@@ -58,9 +66,9 @@ class StewardClient:
         if response.status_code != httpx.codes.OK:
             raise StewardUnreachableError(f"the steward cannot be reached (status {response.status_code})")
         try:
-            return OpenRound.model_validate_json(response.content)
+            return kind.model_validate_json(response.content)
         except ValidationError as error:
-            raise StewardUnreachableError("the steward's answer is not an open round") from error
+            raise StewardUnreachableError(f"the steward's answer is not what is asked for: {kind.__name__}") from error
 
     def close(self) -> None:
         """Give back what the client holds."""

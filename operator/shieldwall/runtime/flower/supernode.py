@@ -6,11 +6,14 @@ Both may use the client's keys; the trainer, where the user's code runs, is anot
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from typing import TYPE_CHECKING
 
 from shieldwall.contract import ports
 from shieldwall.contract.paths import CLIENT_VARIABLE, NODE_CONFIG_VARIABLE, Paths, loopback
 from shieldwall.contract.policy import RuntimePolicy
+from shieldwall.pki.node_key import node_key_from_openssh
 from shieldwall.runtime.attestation.server import start_signer
 from shieldwall.runtime.flower.environment import become
 
@@ -35,7 +38,13 @@ def main(argv: Sequence[str]) -> int:
     paths = Paths.of_this_container()
     become("flower-supernode", *arguments(paths, loopback(), os.environ.get(NODE_CONFIG_VARIABLE, "")), *argv)
     start_signer(paths, RuntimePolicy.from_json(paths.policy.read_text()), os.environ[CLIENT_VARIABLE])
-    from flwr.supernode.cli import flower_supernode  # Flower reads its environment when it is imported
+    # Flower reads its environment when it is imported.
+    from flwr.supernode.cli import flower_supernode
 
+    from shieldwall.runtime.flower.predecessor import take_off_line
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else ignored by a container's first process
+    key = node_key_from_openssh(paths.node_key.read_bytes())
+    take_off_line(f"https://{loopback()}:{ports.PROXY}", paths.local_certificate, key)
     flower_supernode()
     return 0

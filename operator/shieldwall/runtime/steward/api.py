@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from shieldwall.contract import routes
-from shieldwall.contract.records import DenyList, OpenRound, Reinstatements, RoundRecord
+from shieldwall.contract.records import DenyList, OpenRound, RegisteredNode, Reinstatements, RoundRecord
 from shieldwall.runtime.steward.gate import Allow, Deny, Reason
 from shieldwall.runtime.steward.metrics import registry_for, render
 from shieldwall.runtime.steward.rounds import UnknownRunError
@@ -48,6 +48,7 @@ class Api:
             routes=[
                 Mount(routes.AUTHZ_PREFIX, app=self.authorize),
                 Route(routes.SIGNER_OPEN_ROUND, self.signer_open_round, methods=["GET"]),
+                Route(routes.SIGNER_NODE, self.signer_node, methods=["GET"]),
                 Route(routes.ROUNDS_OPEN, self.open_round, methods=["POST"]),
                 Route(routes.ROUNDS_CLOSE, self.close_round, methods=["POST"]),
                 Route(routes.OPERATOR_STATUS, self.status, methods=["GET"]),
@@ -80,6 +81,13 @@ class Api:
         if opened is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "no round is open for this client")
         return _json(opened.model_dump_json())
+
+    async def signer_node(self, request: Request) -> Response:
+        """Which node of the SuperLink this client is."""
+        member = self._office.registry.members.get(request.headers.get(routes.CLIENT_HEADER, ""))
+        if member is None or member.node_id is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "the SuperLink does not have this client's node key")
+        return _json(RegisteredNode(node_id=member.node_id).model_dump_json())
 
     async def open_round(self, request: Request) -> Response:
         """Open a round for the aggregator."""
