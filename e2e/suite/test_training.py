@@ -40,10 +40,10 @@ def training(site, kubectl, report, document):
     liar = f"digits-client-{CITIES[5]}"
     began, busy = time.monotonic(), busy_seconds()
     kubectl.apply(document)
-    eventually(lambda: kubectl.get("deployment", liar), 60)
+    eventually(lambda: kubectl.get("deployment", liar), 60, 0.1)  # before the pod of its first image has started
     kubectl("annotate", "ft/digits", "shieldwall.dev/paused=true")  # else the operator puts its image back
     kubectl("set", "image", f"deployment/{liar}", f"trainer={site.images.attacker}")
-    eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180, 0.2)
+    eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180)  # each look takes from what is timed
     took = time.monotonic() - began
     report("apply to first round, s", round(took, 1))
     if site.own:  # what it waited for

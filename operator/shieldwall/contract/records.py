@@ -73,6 +73,8 @@ class RegisteredNode(_Record):
     """What the SuperLink calls a client."""
 
     node_id: int
+    online: bool
+    """Whether a SuperNode with the client's node key has sent its heartbeats."""
 
 
 class RoundGrant(_Record):

@@ -6,12 +6,13 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from shieldwall.contract.records import RegisteredNode
 from shieldwall.runtime.attestation.signer import StewardRefusedError, StewardUnreachableError
 from shieldwall.runtime.flower import predecessor
 from shieldwall.runtime.flower.predecessor import SEEN_SECONDS, take_off_line
 
 KEY = ec.generate_private_key(ec.SECP256R1())
-NODE = 2**63 + 5
+NODE = RegisteredNode(node_id=2**63 + 5, online=True)
 
 
 def status(code):
@@ -49,7 +50,7 @@ def server(monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def node_id(self):
+        def node(self):
             return server.next(server.steward)
 
         def DeactivateNode(self, request):  # noqa: N802  # Flower's name
@@ -64,13 +65,19 @@ def server(monkeypatch):
 
 def test_a_killed_one_is_taken_off_line_long_enough_to_be_seen(server, tmp_path):
     assert server.take(tmp_path) is True
-    assert (server.deactivated, server.waits) == ([NODE], [SEEN_SECONDS])
+    assert (server.deactivated, server.waits) == ([NODE.node_id], [SEEN_SECONDS])
 
 
 def test_without_a_predecessor_it_starts_at_once(server, tmp_path):
+    server.steward = [NODE.model_copy(update={"online": False})]
+    assert server.take(tmp_path) is False
+    assert (server.deactivated, server.waits) == ([], [])
+
+
+def test_a_predecessor_that_is_off_line_meanwhile_is_not_waited_for(server, tmp_path):
     server.superlink = [status(412)]
     assert server.take(tmp_path) is False
-    assert server.waits == []
+    assert (server.deactivated, server.waits) == ([NODE.node_id], [])
 
 
 def test_it_waits_for_the_server_and_for_its_registration(server, tmp_path, caplog):

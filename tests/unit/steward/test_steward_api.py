@@ -163,8 +163,11 @@ async def test_who_was_not_asked_or_is_unknown_or_denied_sees_no_round(http, wor
 
 async def test_a_client_is_told_which_node_it_is_and_of_no_other(http, world, office):
     berlin = {routes.CLIENT_HEADER: world.identity("berlin")}
-    told = await http.get(routes.SIGNER_NODE, headers=berlin)
-    assert RegisteredNode.model_validate_json(told.content).node_id == office.registry.by_client("berlin").node_id
+    number = office.registry.by_client("berlin").node_id
+    for online in ((), ("berlin",)):
+        office.note_nodes(world.nodes(*online))
+        told = await http.get(routes.SIGNER_NODE, headers=berlin)
+        assert RegisteredNode.model_validate_json(told.content) == RegisteredNode(node_id=number, online=bool(online))
     assert (await http.get(routes.SIGNER_NODE)).status_code == 404
     assert (await http.get(routes.SIGNER_NODE, headers={routes.CLIENT_HEADER: "somebody"})).status_code == 404
     office.note_nodes(())

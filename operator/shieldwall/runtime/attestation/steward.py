@@ -49,10 +49,9 @@ class StewardClient:
         """The round that is open for this client; raises StewardUnreachableError or StewardRefusedError."""
         return self._get(SIGNER_OPEN_ROUND, OpenRound)
 
-    def node_id(self) -> int | None:
-        """The SuperLink's number for this client, None before it has one; raises as a call does."""
-        node = self._get(SIGNER_NODE, RegisteredNode)
-        return None if node is None else node.node_id
+    def node(self) -> RegisteredNode | None:
+        """What the SuperLink calls this client, None before it does; raises as a call does."""
+        return self._get(SIGNER_NODE, RegisteredNode)
 
     def _get(self, route: str, kind: type[_Answer]) -> _Answer | None:
         try:

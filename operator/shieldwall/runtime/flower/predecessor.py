@@ -78,13 +78,15 @@ def _deactivate(proxy: str, local_certificate: Path, key: ec.EllipticCurvePrivat
     """Whether a node was online; raises NotYetError."""
     with StewardClient(proxy, local_certificate, public_pem(key)) as steward:
         try:
-            node_id = steward.node_id()
+            node = steward.node()
         except StewardUnreachableError as error:
             raise NotYetError(str(error)) from error
         except StewardRefusedError:
             return False
-    if node_id is None:
+    if node is None:
         raise NotYetError("the SuperLink does not have this node yet")
+    if not node.online:
+        return False
     interceptors: list[ProtobufClientInterceptor] = [
         RuntimeVersionHttpInterceptor("SuperNode"),
         NodeAuthHttpInterceptor(key, key.public_key()),
@@ -92,11 +94,11 @@ def _deactivate(proxy: str, local_certificate: Path, key: ec.EllipticCurvePrivat
     pinned = ssl.create_default_context(cafile=local_certificate)
     with FleetHttpClient(proxy, interceptors=interceptors, verify=pinned) as superlink:
         try:
-            superlink.DeactivateNode(DeactivateNodeRequest(node_id=node_id))
+            superlink.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
         except httpx.HTTPStatusError as error:
             if error.response.status_code in _AGAIN:
                 raise NotYetError(f"the SuperLink cannot be reached (status {error.response.status_code})") from error
-            return False  # nobody is online under this number, or Flower's SuperNode will be refused as well
+            return False  # nobody is online any more, or Flower's SuperNode will be refused as well
         except httpx.TransportError as error:
             raise NotYetError(f"the SuperLink cannot be reached: {error}") from error
     return True

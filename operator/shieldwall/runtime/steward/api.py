@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 
 from shieldwall.contract import routes
-from shieldwall.contract.records import DenyList, OpenRound, RegisteredNode, Reinstatements, RoundRecord
+from shieldwall.contract.records import DenyList, OpenRound, Reinstatements, RoundRecord
 from shieldwall.runtime.steward.gate import Allow, Deny, Reason
 from shieldwall.runtime.steward.metrics import registry_for, render
 from shieldwall.runtime.steward.rounds import UnknownRunError
@@ -84,10 +84,10 @@ class Api:
 
     async def signer_node(self, request: Request) -> Response:
         """Which node of the SuperLink this client is."""
-        member = self._office.registry.members.get(request.headers.get(routes.CLIENT_HEADER, ""))
-        if member is None or member.node_id is None:
+        node = self._office.node_of(request.headers.get(routes.CLIENT_HEADER, ""))
+        if node is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "the SuperLink does not have this client's node key")
-        return _json(RegisteredNode(node_id=member.node_id).model_dump_json())
+        return _json(node.model_dump_json())
 
     async def open_round(self, request: Request) -> Response:
         """Open a round for the aggregator."""

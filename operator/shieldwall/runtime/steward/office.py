@@ -12,6 +12,7 @@ from shieldwall.contract.records import (
     Fate,
     OpenRound,
     Phase,
+    RegisteredNode,
     RoundGrant,
     RoundRecord,
     StewardStatus,
@@ -155,6 +156,13 @@ class Office:
         if member is None or self.is_denied(member):
             return None
         return self.rounds.open_for(member.client, self.run.current)
+
+    def node_of(self, identity: str) -> RegisteredNode | None:
+        """The node of the client with this SPIFFE id; None before the SuperLink has it."""
+        member = self.registry.members.get(identity)
+        if member is None or member.node_id is None:
+            return None
+        return RegisteredNode(node_id=member.node_id, online=identity in self.online)
 
     def is_denied(self, member: Member) -> bool:
         """Whether the deny list holds the client, its node key or the certificate it last showed."""
