@@ -33,7 +33,7 @@ SIGNER_PREFIX: Final = "/v1/signer/"
 SIGNER_OPEN_ROUND: Final = "/v1/signer/open-round"
 """GET: the OpenRound a client may sign for now, or 404."""
 SIGNER_NODE: Final = "/v1/signer/node"
-"""GET: the RegisteredNode of the client that asks, or 404 while the SuperLink does not have its key."""
+"""GET: the RegisteredNode of the client that asks, or 503 while the SuperLink does not have its key."""
 
 ROUNDS_PREFIX: Final = "/v1/rounds/"
 ROUNDS_OPEN: Final = "/v1/rounds/open"

@@ -38,7 +38,7 @@ from shieldwall.contract.policy import (
 from shieldwall.contract.records import DenyList, OpenRound, Phase, RoundGrant, StewardStatus
 from shieldwall.pki.node_key import public_pem
 from shieldwall.pki.serials import serial_text
-from shieldwall.runtime.flower.predecessor import SEEN_SECONDS, take_off_line
+from shieldwall.runtime.flower.predecessor import take_off_line
 from shieldwall.runtime.proxy.settings import Settings, Side
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -243,10 +243,11 @@ def test_nodes_are_registered_and_a_run_starts_when_they_are_online(pod, operato
 
 
 def test_the_successor_of_a_killed_node_takes_it_off_line_and_is_taken(pod, operator, node, keys):
-    berlin, waits = node("berlin", keys["berlin"]), []
+    berlin = node("berlin", keys["berlin"])
     assert refusal(berlin.activate)[0] == 412  # online until two heartbeats are missed
-    assert berlin.take_off_line(waits.append)
-    assert waits == [SEEN_SECONDS]
+    wait(pod, operator, lambda status: status.clients[0].online)
+    assert berlin.take_off_line(pytest.fail)  # no round is open
+    wait(pod, operator, lambda status: not status.clients[0].online)
     assert not berlin.take_off_line(pytest.fail)
     assert berlin.activate() == node_id(pod, operator, "berlin")
 

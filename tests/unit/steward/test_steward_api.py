@@ -168,10 +168,10 @@ async def test_a_client_is_told_which_node_it_is_and_of_no_other(http, world, of
         office.note_nodes(world.nodes(*online))
         told = await http.get(routes.SIGNER_NODE, headers=berlin)
         assert RegisteredNode.model_validate_json(told.content) == RegisteredNode(node_id=number, online=bool(online))
-    assert (await http.get(routes.SIGNER_NODE)).status_code == 404
-    assert (await http.get(routes.SIGNER_NODE, headers={routes.CLIENT_HEADER: "somebody"})).status_code == 404
+    assert (await http.get(routes.SIGNER_NODE)).status_code == 503
+    assert (await http.get(routes.SIGNER_NODE, headers={routes.CLIENT_HEADER: "somebody"})).status_code == 503
     office.note_nodes(())
-    assert (await http.get(routes.SIGNER_NODE, headers=berlin)).status_code == 404
+    assert (await http.get(routes.SIGNER_NODE, headers=berlin)).status_code == 503
 
 
 async def test_the_grant_names_those_denied_by_id_key_or_serial(http, world, office, berlin):

@@ -50,7 +50,7 @@ class StewardClient:
         return self._get(SIGNER_OPEN_ROUND, OpenRound)
 
     def node(self) -> RegisteredNode | None:
-        """What the SuperLink calls this client, None before it does; raises as a call does."""
+        """What the SuperLink calls this client, None when the steward does not tell; raises as a call does."""
         return self._get(SIGNER_NODE, RegisteredNode)
 
     def _get(self, route: str, kind: type[_Answer]) -> _Answer | None:

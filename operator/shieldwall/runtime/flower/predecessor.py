@@ -3,8 +3,11 @@
 The SuperLink takes no second SuperNode with the same key until two heartbeats of the first are missed, which is a
 minute. Flower's SuperNode ends when it is not taken (exit code 305), and in a pod that is a restart, with a longer
 wait before each. So the successor first does what the killed one would have done at a proper end: it deactivates the
-node, with the key that both have, under the number that the steward tells. That is also how a round learns that the
-reply of the killed one will not come.
+node, with the key that both have, under the number that the steward tells.
+
+That is also how a round learns that the reply of the killed one will not come: to the aggregator's next question the
+SuperLink answers that the node is unavailable, whatever had become of its message. So it stays off line for as long as
+that round is open, or long enough for the aggregator to have asked.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
@@ -34,11 +38,24 @@ if TYPE_CHECKING:
     from flwr.supercore.protobuf.client import ProtobufClientInterceptor
     from flwr.supercore.retry import RetryState
 
-SEEN_SECONDS: Final = 3.0
-"""How long a node stays off line: the aggregator asks for replies twice a second."""
+    from shieldwall.contract.records import OpenRound
+
+LEAST_SECONDS: Final = 3.0
+"""How long a node stays off line at least: the aggregator asks for replies twice a second."""
+MOST_SECONDS: Final = 30.0
+"""How long at most: the aggregator may still be sending a large model to others, and ask for nothing meanwhile."""
 _LONGEST_WAIT: Final = 2
 """Seconds from one try to the next; a first round waits for all clients."""
-_AGAIN: Final = frozenset({HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+_TOLD_AGAIN: Final = 60.0
+"""Seconds after which it is said again what is waited for."""
+_AGAIN: Final = frozenset(
+    {
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        HTTPStatus.BAD_GATEWAY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        HTTPStatus.GATEWAY_TIMEOUT,
+    }
+)
 _LOG: Final = logging.getLogger("flwr")
 """Flower's own: the only one in a SuperNode's process that is shown."""
 
@@ -59,58 +76,93 @@ def take_off_line(
     until the server can be reached and the key is registered. A client that is refused is let through: Flower's
     SuperNode says so, and ends.
     """
-    patiently = RetryInvoker(
-        lambda: exponential(base_delay=0.5, max_delay=_LONGEST_WAIT),
-        NotYetError,
-        max_tries=None,
-        max_time=None,
-        on_backoff=_Once(),
-        wait_function=wait,
-    )
-    held: bool = patiently.invoke(_deactivate, proxy, local_certificate, key)
-    if held:
-        _LOG.warning("The SuperLink still had a SuperNode with this key online; it is off line now")
-        wait(SEEN_SECONDS)
-    return held
-
-
-def _deactivate(proxy: str, local_certificate: Path, key: ec.EllipticCurvePrivateKey) -> bool:
-    """Whether a node was online; raises NotYetError."""
-    with StewardClient(proxy, local_certificate, public_pem(key)) as steward:
-        try:
-            node = steward.node()
-        except StewardUnreachableError as error:
-            raise NotYetError(str(error)) from error
-        except StewardRefusedError:
-            return False
-    if node is None:
-        raise NotYetError("the SuperLink does not have this node yet")
-    if not node.online:
-        return False
     interceptors: list[ProtobufClientInterceptor] = [
         RuntimeVersionHttpInterceptor("SuperNode"),
         NodeAuthHttpInterceptor(key, key.public_key()),
     ]
     pinned = ssl.create_default_context(cafile=local_certificate)
-    with FleetHttpClient(proxy, interceptors=interceptors, verify=pinned) as superlink:
+    with (
+        StewardClient(proxy, local_certificate, public_pem(key)) as steward,
+        FleetHttpClient(proxy, interceptors=interceptors, verify=pinned) as superlink,
+    ):
+        predecessor = _Predecessor(steward, superlink)
+        patiently = RetryInvoker(
+            lambda: exponential(base_delay=0.5, max_delay=_LONGEST_WAIT),
+            NotYetError,
+            max_tries=None,
+            max_time=None,
+            on_backoff=_Told(),
+            wait_function=wait,
+        )
+        held: bool = patiently.invoke(predecessor.deactivate)
+        if held:
+            _LOG.warning("The SuperLink still had a SuperNode with this key online; it is off line now")
+            predecessor.stay_off_line(wait)
+    return held
+
+
+@dataclass
+class _Predecessor:
+    """Whoever had this key before."""
+
+    steward: StewardClient
+    superlink: FleetHttpClient
+    opened: OpenRound | None = None
+    """The attempt that was open for this client when the node was taken off line."""
+    may_be_done: bool = False
+    """An answer was lost: the node may be off line already, and by us."""
+
+    def deactivate(self) -> bool:
+        """Whether a node was online; raises NotYetError."""
         try:
-            superlink.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
+            node = self.steward.node()
+            if node is not None and not node.online and not self.may_be_done:
+                return False
+            self.opened = self.steward() or self.opened
+        except StewardUnreachableError as error:
+            raise NotYetError(str(error)) from error
+        except StewardRefusedError:
+            return False
+        if node is None:  # a steward that does not tell
+            return False
+        try:
+            self.superlink.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
         except httpx.HTTPStatusError as error:
             if error.response.status_code in _AGAIN:
+                self.may_be_done = True
                 raise NotYetError(f"the SuperLink cannot be reached (status {error.response.status_code})") from error
-            return False  # nobody is online any more, or Flower's SuperNode will be refused as well
+            # Nobody is online any more, or Flower's SuperNode will be refused as well.
+            return self.may_be_done
         except httpx.TransportError as error:
+            self.may_be_done |= not isinstance(error, httpx.ConnectError)
             raise NotYetError(f"the SuperLink cannot be reached: {error}") from error
-    return True
+        return True
+
+    def stay_off_line(self, wait: Callable[[float], None]) -> None:
+        """Wait until the aggregator has seen it, when a round was open."""
+        passed = 0.0
+        while self.opened and passed < MOST_SECONDS and (passed < LEAST_SECONDS or self._is_open(self.opened)):
+            wait(1.0)
+            passed += 1.0
+
+    def _is_open(self, before: OpenRound) -> bool:
+        try:
+            now = self.steward()
+        except StewardUnreachableError:
+            return True
+        except StewardRefusedError:
+            return False
+        return now is not None and now.nonce == before.nonce
 
 
-class _Once:
-    """Tells the reason for a wait when it is another than before."""
+class _Told:
+    """Tells what is waited for when it is another thing than before, and now and then."""
 
     def __init__(self) -> None:
-        self._told = ""
+        self._told, self._at = "", 0.0
 
     def __call__(self, state: RetryState) -> None:
-        if (reason := str(state.exception)) != self._told:
+        reason = str(state.exception)
+        if reason != self._told or state.elapsed_time >= self._at + _TOLD_AGAIN:
             _LOG.info("Waiting: %s", reason)
-            self._told = reason
+            self._told, self._at = reason, state.elapsed_time

@@ -86,7 +86,7 @@ class Api:
         """Which node of the SuperLink this client is."""
         node = self._office.node_of(request.headers.get(routes.CLIENT_HEADER, ""))
         if node is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "the SuperLink does not have this client's node key")
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, "the SuperLink does not have this client's node key")
         return _json(node.model_dump_json())
 
     async def open_round(self, request: Request) -> Response:
