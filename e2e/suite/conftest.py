@@ -1,4 +1,4 @@
-"""One installation of the chart for the whole suite, and a namespace for each module.
+"""One installation of the chart for the whole suite, a namespace for each module, and one that several share.
 
 ``E2E_KUBECONFIG`` names the cluster; without it, it is the one that ``make cluster-up`` made, with its images. Another
 cluster fetches them from ``E2E_REGISTRY``, as ``$E2E_REGISTRY/operator:VERSION`` and so on.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import pytest
 from cluster.cluster import DEFAULT, Cluster
 from images.catalogue import CATALOGUE
 
-from .documents import namespace
+from .documents import digits, namespace
 from .helm import Helm
 from .kubectl import Kubectl, KubectlError, eventually
 
@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
+EVIDENCE = ROOT / "e2e" / "evidence"
 SYSTEM = "shieldwall-system"
+STANDING = ("test_hardening", "test_renewal", "test_release", "test_intruders", "test_impostors")
+"""Modules that look at a training, or hurt it for a moment, share one; the last of them most of all."""
+ORDER = ("test_training", "test_upgrade", "test_privacy", "test_chaos", *STANDING)
+"""The one that tells how long a training takes to begin comes first: the node has nothing else to do then. The shared
+training ends with the suite."""
+_LONGEST = 300
+"""Seconds that a test may take unless it says otherwise."""
+_FIGURES = pytest.StashKey[dict[str, object]]()
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,25 @@ def _tags() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The one that tells how long a training takes to begin comes first: the node has nothing else to do then."""
-    items.sort(key=lambda item: item.path.name != "test_training.py")
+    items.sort(key=lambda item: ORDER.index(item.path.stem))
+    for item in items:
+        if not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_LONGEST))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[_FIGURES] = {}
+    shutil.rmtree(EVIDENCE, ignore_errors=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print what was measured, and keep it beside the evidence."""
+    if found := config.stash[_FIGURES]:
+        text = json.dumps(found, indent=1)
+        terminalreporter.section("figures")
+        terminalreporter.write_line(text)
+        EVIDENCE.mkdir(exist_ok=True)
+        (EVIDENCE / "figures.json").write_text(text)
 
 
 def _marks(node: Cluster | None, operator: str) -> tuple[str, ...]:
@@ -106,28 +132,45 @@ def release(site: Site) -> Iterator[Helm]:
 
 @pytest.fixture(scope="module")
 def kubectl(site: Site, release: Helm, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
-    """kubectl in a namespace of the module's own, which enforces the restricted standard."""
-    with space(site, request) as inside:
+    """kubectl in a namespace of the module's own, or in the one that several share."""
+    module = request.path.stem
+    if module in STANDING:
+        yield request.getfixturevalue("standing")
+        return
+    with _space(site, request.session, module.removeprefix("test_").replace("_", "-")) as inside:
+        yield inside
+
+
+@pytest.fixture(scope="session")
+def standing(site: Site, release: Helm, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """kubectl where a training of three clients goes on until the suite ends, and the authority of another is."""
+    with _space(site, request.session, "standing") as inside:
+        inside.apply(digits(site.images.digits, 3, 10_000))
+        inside.apply(digits(site.images.digits, 3, 1, name="other", suspend=True))
+        eventually(lambda: inside.status("digits").get("round", 0) >= 1, 240)
         yield inside
 
 
 @contextmanager
-def space(site: Site, request: pytest.FixtureRequest, suffix: str = "") -> Iterator[Kubectl]:
-    """A namespace named after the module; what is found in it is kept when one of the module's tests failed."""
-    name = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-") + suffix
+def _space(site: Site, session: pytest.Session, name: str) -> Iterator[Kubectl]:
+    """A namespace that enforces the restricted standard; what is in it is kept when a test failed meanwhile."""
     site.kubectl.apply(namespace(name))
     inside = site.kubectl.inside(name)
-    eventually(lambda: inside.get("serviceaccount", "default"), 30)
-    failed = request.session.testsfailed
-    yield inside
-    if request.session.testsfailed > failed:
-        leave_evidence(inside, name)
-    site.kubectl.delete("namespace", name, "--wait=false")
+    failed, well = session.testsfailed, False
+    try:
+        eventually(lambda: inside.get("serviceaccount", "default"), 30)
+        yield inside
+        well = session.testsfailed == failed
+    finally:
+        if not well:
+            leave_evidence(inside, name)
+        site.kubectl.delete("namespace", name, "--wait=false")
+        inside("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")  # none comes after them now
 
 
 def leave_evidence(kubectl: Kubectl, name: str) -> None:
     """What somebody who was not there needs, in a folder of this name: of the training's pods and of the operator's."""
-    directory = ROOT / "e2e" / "evidence" / name
+    directory = EVIDENCE / name
     directory.mkdir(parents=True, exist_ok=True)
     for kind in ("federatedtrainings", "pods", "events"):
         _keep(directory / f"{kind}.yaml", kubectl, "get", kind, "-o", "yaml")
@@ -154,11 +197,6 @@ def _keep(path: Path, kubectl: Kubectl, *arguments: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def report() -> Iterator[Callable[[str, object], None]]:
-    """Figures that the suite found, printed at the end and kept beside the evidence."""
-    figures: dict[str, object] = {}
-    yield lambda name, value: figures.update({name: value})
-    if figures:
-        sys.__stdout__.write(f"\nfigures: {json.dumps(figures, indent=1)}\n")
-        (ROOT / "e2e" / "evidence").mkdir(exist_ok=True)
-        (ROOT / "e2e" / "evidence" / "figures.json").write_text(json.dumps(figures, indent=1))
+def report(pytestconfig: pytest.Config) -> Callable[[str, object], None]:
+    """Keeps a figure that the suite found."""
+    return lambda name, value: pytestconfig.stash[_FIGURES].update({name: value})

@@ -88,7 +88,7 @@ def eventually(question: Callable[[], T], seconds: float, pause: float = 0.5) ->
             if answer:
                 return answer
             last = answer
-        except (KubectlError, KeyError, IndexError, StopIteration) as error:
+        except (KubectlError, subprocess.TimeoutExpired, KeyError, IndexError, StopIteration) as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:g} s; last: {last}")

@@ -11,8 +11,7 @@ from shieldwall.control.plan.labels import CLIENT_LABEL, COMPONENT_LABEL
 from shieldwall.control.plan.names import Names
 
 from .certificates import secret
-from .documents import digits
-from .kubectl import eventually
+from .kubectl import KubectlError
 
 LOOK = r"""
 import json, os
@@ -59,9 +58,7 @@ print(json.dumps(list(unique.values())))
 
 
 @pytest.fixture(scope="module")
-def pods(site, kubectl):
-    kubectl.apply(digits(site.images.digits, 3, 200))
-    eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180)
+def pods(kubectl):
     return kubectl.all("pods", "shieldwall.dev/training=digits")
 
 
@@ -92,11 +89,23 @@ def test_no_container_has_root_a_capability_a_token_or_a_writable_root(pods, kub
 def test_the_restricted_standard_admits_every_pod_without_a_warning(pods, kubectl):
     """The namespace enforces it, so they are there; asked again, so that a warning would be seen."""
     for pod in pods:
-        copy = {"apiVersion": "v1", "kind": "Pod", "spec": pod["spec"]}
-        copy["metadata"] = {"name": "a-copy"}
-        kubectl("create", "--dry-run=server", "--warnings-as-errors", "-f", "-", stdin=json.dumps(copy))
+        asked_again(kubectl, pod["spec"])
     told = kubectl("get", "events", "-o", "json")
     assert "violates PodSecurity" not in told
+
+
+def asked_again(kubectl, spec):
+    copy = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a-copy"}, "spec": spec}
+    kubectl("create", "--dry-run=server", "--warnings-as-errors", "-f", "-", stdin=json.dumps(copy))
+
+
+def test_the_same_pod_with_less_care_is_refused(pods, kubectl):
+    """Else its being admitted would say nothing."""
+    for pod in pods:
+        spec = json.loads(json.dumps(pod["spec"]))
+        spec["containers"][0]["securityContext"]["capabilities"] = {"drop": ["ALL"], "add": ["NET_ADMIN"]}
+        with pytest.raises(KubectlError, match="violates PodSecurity"):
+            asked_again(kubectl, spec)
 
 
 def of_its_own(pod, container):

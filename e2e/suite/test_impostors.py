@@ -14,7 +14,7 @@ from shieldwall.contract import ports, routes
 from shieldwall.control.plan.labels import TRAINING_LABEL
 
 from . import certificates
-from .documents import digits, stranger
+from .documents import stranger
 from .intruders import CODES, COMPONENT, DOORS, PORTS, REQUESTS, WRONG, Place, address, code, federation, pods, right
 from .intruders import server as server_address
 from .kubectl import eventually
@@ -30,15 +30,12 @@ ALERTS = {"foreign": "UNKNOWN_CA", "other": "UNKNOWN_CA", "client": "UNSUPPORTED
 @pytest.fixture(scope="module")
 def rogues(site, kubectl):
     """One for each kind of pod, and a stranger without labels who listens."""
-    kubectl.apply(digits(site.images.digits, 3, 500))
-    kubectl.apply(digits(site.images.digits, 3, 1, name="other", suspend=True))
     names = {component: f"rogue-{component}" for component in ("server", "aggregator", "client")}
     kubectl.apply(stranger("stranger", site.images.runtime))
     for component, name in names.items():
         kubectl.apply(stranger(name, site.images.runtime, {TRAINING_LABEL: "digits", COMPONENT: component}))
     for name in ("stranger", *names.values()):
         kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=90s", seconds=100)
-    eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 240)
     return {component: Place(kubectl, name) for component, name in names.items()}
 
 

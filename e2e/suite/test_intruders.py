@@ -6,7 +6,7 @@ import pytest
 
 from shieldwall.contract import ports, routes
 
-from .documents import digits, namespace, stranger
+from .documents import namespace, stranger
 from .intruders import (
     CODES,
     COMPONENT,
@@ -33,9 +33,7 @@ INSIDERS = {"trainer": ports.FLEET, "aggregator": ports.RUNTIME, "superlink": No
 
 @pytest.fixture(scope="module")
 def town(site, kubectl):
-    """A training that goes on all the while, another beside it, and strangers within and without."""
-    kubectl.apply(digits(site.images.digits, 3, 500))
-    kubectl.apply(digits(site.images.digits, 3, 1, name="other", suspend=True))
+    """Strangers within the namespace of a training that goes on all the while, and without."""
     for name, labels in ((OTHER, {}), (f"{OTHER}-monitoring", {"shieldwall.dev/monitoring": "true"})):
         site.kubectl.apply(namespace(name, labels))
         eventually(lambda name=name: site.kubectl.inside(name).get("serviceaccount", "default"), 30)
@@ -44,7 +42,6 @@ def town(site, kubectl):
         space.apply(stranger("stranger", site.images.runtime))
     for space in spaces:
         space("wait", "--for=condition=Ready", "pod/stranger", "--timeout=90s", seconds=100)
-    eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180)
     yield dict(zip(("same", "other", "monitoring"), map(Place, spaces), strict=True))
     for space in spaces[1:]:
         site.kubectl.delete("namespace", space.namespace, "--wait=false")

@@ -141,11 +141,13 @@ def test_what_was_not_used_is_returned_and_the_next_training_begins(refused, kub
 def test_no_kill_of_the_aggregator_makes_a_release_uncounted(refused, kubectl):
     """Its pod goes at once, in the middle of a round: whoever was asked before is on the ledger."""
     eventually(lambda: kubectl.status("second").get("round", 0) >= 2, 180)
-    before = lines(kubectl, "second")
+    before, status = lines(kubectl, "second"), kubectl.status("second")
+    assert (status["phase"], status["round"] < ROUNDS) == ("Training", True), "in the middle of it"
     kubectl.delete("pod", "second-aggregator-0", "--force", "--grace-period=0")
     status = ended(kubectl, "second")
     spends = lines(kubectl, "second")
     assert spends[: len(before)] == before
+    assert len(spends) > len(before), "and who is asked after it"
     asked = {(each["round"], each["attempt"]) for each in lines(kubectl, "second", "ledger.jsonl")}
     assert {number for number, _ in asked} <= {each["round"] for each in spends}
     assert status["privacy"]["epsilonSpent"] == pytest.approx(accounted(spends, DELTA), rel=0.01)

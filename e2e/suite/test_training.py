@@ -22,6 +22,8 @@ from .node import busy_seconds
 ROUNDS = 8
 POINTS = 0.02
 """How far two runs of one training may be apart: who comes first in a round is not the same in both."""
+MADE = "deployments,statefulsets,networkpolicies"
+"""The last that is made of a training: one for each client, two, and four."""
 LEARNT = 0.85
 """Accuracy of a model that was trained in spite of the liar; without any defence it stays at about 0.1."""
 
@@ -40,7 +42,7 @@ def training(site, kubectl, report, document):
     liar = f"digits-client-{CITIES[5]}"
     began, busy = time.monotonic(), busy_seconds()
     kubectl.apply(document)
-    eventually(lambda: kubectl.get("deployment", liar), 60, 0.1)  # before the pod of its first image has started
+    eventually(lambda: len(kubectl.all(MADE, "shieldwall.dev/training=digits")) == len(CITIES[:6]) + 6, 60, 0.1)
     kubectl("annotate", "ft/digits", "shieldwall.dev/paused=true")  # else the operator puts its image back
     kubectl("set", "image", f"deployment/{liar}", f"trainer={site.images.attacker}")
     eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 180)  # each look takes from what is timed

@@ -84,7 +84,7 @@ def calls(here):
 
 def test_a_suite_takes_down_what_is_there_makes_a_cluster_and_takes_it_down(here, call):
     assert call("-k", "renewal")[0] == 0
-    suite = ["pytest tests/e2e_cluster -m cluster --timeout 300", *UP, "pytest e2e/suite --timeout 300 -k renewal"]
+    suite = ["pytest tests/e2e_cluster -m cluster --timeout 300", *UP, "pytest e2e/suite --durations 20 -k renewal"]
     assert calls(here) == [*PREPARED, DOWN, *suite, DOWN]
 
 
@@ -96,7 +96,7 @@ def test_who_wants_to_keep_the_cluster_gets_the_one_that_is_there(here, call):
 
 def test_in_another_cluster_nothing_is_made(here, call):
     assert call(E2E_KUBECONFIG="/other")[0] == 0
-    assert calls(here) == ["tools kubectl helm", "pytest e2e/suite --timeout 300"]
+    assert calls(here) == ["tools kubectl helm", "pytest e2e/suite --durations 20"]
 
 
 def test_up_prints_the_kubeconfig_last_and_nothing_before(here, call):
