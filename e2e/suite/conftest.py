@@ -79,8 +79,9 @@ def _tags() -> dict[str, str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(item.path.stem))
-    for item in items:
+    own = [item for item in items if item.path.parent == Path(__file__).parent]
+    items[:] = [item for item in items if item not in own] + sorted(own, key=lambda item: ORDER.index(item.path.stem))
+    for item in own:
         if not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(_LONGEST))
 
