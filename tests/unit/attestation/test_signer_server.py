@@ -9,10 +9,12 @@ import signal
 import socket
 import ssl
 import stat
+import tempfile
 import threading
 from base64 import b64decode
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
@@ -72,15 +74,16 @@ class Steward:
 
 
 @pytest.fixture
-def paths(tmp_path, monkeypatch, site):
-    monkeypatch.setenv(ROOT_VARIABLE, str(tmp_path))
-    monkeypatch.setenv(LOOPBACK_VARIABLE, LOOPBACK)
-    assert init([]) == 0
-    paths = Paths(tmp_path)
-    site.write(site.leaf(), paths.tls)
-    paths.node_key.parent.mkdir(parents=True)
-    paths.node_key.write_text(node_key_to_openssh(NODE_KEY))
-    return paths
+def paths(monkeypatch, site):
+    with tempfile.TemporaryDirectory(prefix="sw-") as root:  # a socket's path has an end
+        monkeypatch.setenv(ROOT_VARIABLE, root)
+        monkeypatch.setenv(LOOPBACK_VARIABLE, LOOPBACK)
+        assert init([]) == 0
+        paths = Paths(Path(root))
+        site.write(site.leaf(), paths.tls)
+        paths.node_key.parent.mkdir(parents=True)
+        paths.node_key.write_text(node_key_to_openssh(NODE_KEY))
+        yield paths
 
 
 NODE_KEY = ec.generate_private_key(ec.SECP256R1())
