@@ -45,8 +45,11 @@ cluster-up: setup ## A real one-node cluster with the images loaded; prints the 
 cluster-down: setup ## End that cluster
 	@.ci/e2e down
 
-long: setup tools ## Ten minutes of a training whose certificates live a minute; all of a thousand generated trainings
+long: setup tools ## Ten minutes of a training whose certificates live a minute; all of a thousand generated trainings; a node that comes and goes ten times
 	SHIELDWALL_LONG=1 $(BIN)/pytest tests/e2e_local/test_short_leaves.py tests/integration/control/test_differential.py --timeout 1500
+	.ci/e2e-packages
+	.ci/tools kube-controller-manager kube-scheduler kubelet kube-proxy kubeadm coredns
+	SHIELDWALL_LONG=1 PYTHONPATH=e2e:tests $(BIN)/pytest tests/e2e_cluster -m cluster -k nothing_but_logs
 
 bench: setup tools ## Benchmarks, as ratios against peers in one run
 	$(BIN)/python benchmarks/aggregation.py
