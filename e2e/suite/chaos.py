@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .documents import digits
 from .kubectl import eventually
 from .leaves import pod_of, same, shown
-from .ledger import arrived, attempt, ended, ledger, lost, newest, open_attempt, released
+from .ledger import arrived, attempt, ended, ledger, lost, newest, next_attempt, released
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .conftest import Site
     from .kills import Aiming
@@ -23,6 +25,8 @@ TRIES = 3
 """A strike that fell between two rounds is done again in the next one."""
 WITHIN = 60
 """Seconds from the strike until status is right again."""
+ENOUGH = 500
+"""Rounds that no run comes to: fewer are wanted once the last kill is done."""
 _NEXT_ROUND = 180
 _TAKEN = 1.0
 """Seconds in which a reply that is there is taken: the aggregator asks every half second."""
@@ -59,6 +63,8 @@ class Wound:
     """Seconds until another was Ready in its place."""
     right: float
     """Seconds until status was right."""
+    told: float = 0
+    """Seconds until status, still or again right, knew of a round that was released after the strike."""
 
     def hit(self, records: list[Json], victim: str = "") -> bool:
         """Whether it fell inside the attempt that was open, before the reply of ``victim`` was there.
@@ -83,18 +89,22 @@ class Run:
 
     status: Json = field(default_factory=dict)
     records: list[Json] = field(default_factory=list)
+    strikes: dict[str, list[float]] = field(default_factory=dict)
+    """Unix seconds, by what was killed: more than one where some fell between two rounds."""
     wounds: dict[str, Wound] = field(default_factory=dict)
+    failures: dict[str, BaseException] = field(default_factory=dict)
+    """By what was killed."""
     failure: BaseException | None = None
+    """Why the run did not come to its end."""
+    shortened: float = math.inf
+    """Unix seconds: when no more rounds were wanted than there were."""
 
     def since(self, what: str) -> list[Json]:
         """Records of the attempts that a kill may have touched: all until the next one."""
-        wound = self.wounds[what]
-        following = min((each.before for each in self.wounds.values() if each.before > wound.before), default=None)
-        return [
-            each
-            for each in self.records
-            if ended(each) >= wound.before and (following is None or ended(each) < following)
-        ]
+        first = self.strikes[what][0]
+        later = [each[0] for each in self.strikes.values() if each[0] > first]
+        following = min([*later, self.shortened])
+        return [each for each in self.records if first <= ended(each) < following]
 
 
 def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json, epochs: int) -> None:
@@ -106,6 +116,23 @@ def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json, epochs: int)
     eventually(lambda: kubectl.status("digits").get("round", 0) >= 1, 240)
 
 
+def kill_all(site: Site, kubectl: Kubectl, run: Run, kills: Iterable[Kill], clients: tuple[str, ...]) -> None:
+    """One after another; those that fail are told of. Raises AssertionError when there are no whole rounds any more."""
+    for kill in kills:
+        try:
+            run.wounds[kill.what] = _disturb(site, kubectl, run, kill, clients)
+        except Exception as error:  # noqa: BLE001  # this kill's case fails by it; the others' have their own
+            run.failures[kill.what] = error
+            _whole_round(kubectl, clients, after=time.time())
+
+
+def shorten(kubectl: Kubectl, run: Run) -> None:
+    """Let the round that is open be the last one."""
+    run.shortened = time.time()
+    fewer = {"spec": {"rounds": {"count": newest(ledger(kubectl)) + 1}}}
+    kubectl("patch", "ft", "digits", "--type=merge", "--patch", json.dumps(fewer))
+
+
 def finish(kubectl: Kubectl, run: Run, seconds: float = 300) -> None:
     """Wait for the end of the run, and keep what it left."""
     run.status = eventually(
@@ -115,29 +142,49 @@ def finish(kubectl: Kubectl, run: Run, seconds: float = 300) -> None:
 
 
 def clear(kubectl: Kubectl) -> None:
-    """Make room for the next run."""
+    """Make room for the next run: nobody needs what its pods could still do in peace."""
+
+    def gone() -> bool:
+        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
+        return not kubectl.all("pods", "shieldwall.dev/training=digits")
+
     kubectl.delete("ft", "digits")
-    eventually(lambda: not kubectl.all("pods", "shieldwall.dev/training=digits"), 90)
+    eventually(gone, 90)
     kubectl("delete", "pvc", "--all", "--wait=true")
 
 
-def disturb(site: Site, kubectl: Kubectl, kill: Kill, clients: tuple[str, ...]) -> Wound:
-    """Kill in mid-round, and wait until status is right and a round is released. Raises AssertionError."""
+def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
+    """Kill in mid-round, and wait until status is right, and again once a round is released. Raises AssertionError."""
     for _ in range(TRIES):
-        wound = _strike(site, kubectl, kill, clients)
+        wound = _strike(site, kubectl, run, kill, clients)
         records = eventually(lambda it=wound: it.next_release(r := ledger(kubectl)) and r, _NEXT_ROUND)
-        if wound.hit(records, kill.victim):
-            return wound
+        if not wound.hit(records, kill.victim):
+            continue
+        told = wound.next_release(records)["round"]
+        eventually(lambda it=told: _right(kubectl.status("digits"), kubectl, it, clients), WITHIN)
+        return replace(wound, told=round(time.time() - wound.before, 1))
     raise AssertionError(f"{kill.what}: of {TRIES} strikes none fell inside a round; the last one: {wound}")
 
 
-def _strike(site: Site, kubectl: Kubectl, kill: Kill, clients: tuple[str, ...]) -> Wound:
-    eventually(lambda: not lost(ledger(kubectl)[-1], clients), _NEXT_ROUND)  # all have a part again
+def _whole_round(kubectl: Kubectl, clients: tuple[str, ...], after: float = 0) -> None:
+    """Wait for a round, after that time, in which all have a part. Raises AssertionError, at once if the run failed."""
+
+    def seen() -> bool:
+        assert kubectl.status("digits").get("phase") != "Failed", "the run has failed"
+        record = ledger(kubectl)[-1]
+        return ended(record) > after and not lost(record, clients)
+
+    eventually(seen, _NEXT_ROUND)
+
+
+def _strike(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
+    _whole_round(kubectl, clients)
     aim, serials = kill.aim(kubectl, site), _serials(kubectl.status("digits"))
-    opened = _just_opened(kubectl)
+    opened = eventually(lambda: next_attempt(kubectl), 60)
     if kill.victim:
-        eventually(lambda: _trains(kubectl, kill.victim), 60, 0.05)
+        _await_training(kubectl, kill.victim)
     began, before = time.monotonic(), time.time()
+    run.strikes.setdefault(kill.what, []).append(before)
     aim.strike()
     after = time.time()
     passed: Callable[[], float] = lambda: time.monotonic() - began  # noqa: E731
@@ -147,42 +194,39 @@ def _strike(site: Site, kubectl: Kubectl, kill: Kill, clients: tuple[str, ...]) 
             kubectl("annotate", "--overwrite", "ft/digits", mark)
     finally:
         aim.mend()
-    eventually(aim.back, WITHIN - passed(), 0.2)
+    eventually(aim.back, WITHIN - passed())
     ready = round(passed(), 1)
-    told = eventually(lambda: newest(ledger(kubectl)), WITHIN - passed(), 0.2)
+    told = eventually(lambda: newest(ledger(kubectl)), WITHIN - passed())
     told = told if kill.ends_the_run else max(told, opened["round"])
     subject = kill.renews.replace(".", "/")
-    leaves = len(clients) + 2
-    eventually(lambda: _right(kubectl, told, leaves) and _renewed(kubectl, subject, serials), WITHIN - passed(), 0.2)
-    right = round(passed(), 1)
+
+    def right() -> bool:
+        status = kubectl.status("digits")
+        return _renewed(status, subject, serials) and _right(status, kubectl, told, clients)
+
+    eventually(right, WITHIN - passed())
+    wound = Wound(opened, before, after, ready, right=round(passed(), 1))
     assert aim.back(), "it is gone again"
-    return Wound(opened, before, after, ready, right)
+    return wound
 
 
-def _just_opened(kubectl: Kubectl) -> Json:
-    """The next attempt, once it is open."""
-    asked = time.time()
-    return eventually(lambda: (it := open_attempt(kubectl))["opened"] > asked and it, 60, 0.05)
+def _await_training(kubectl: Kubectl, client: str) -> None:
+    """Until the client's app runs; the pod itself looks. Raises KubectlError when it does not in a minute."""
+    look = "until grep -aqs 'flwr-clientap[p]' /proc/[0-9]*/cmdline; do sleep 0.05; done"
+    kubectl.run(pod_of(kubectl, f"client/{client}"), "trainer", "timeout", "60", "sh", "-c", look, seconds=90)
 
 
-def _trains(kubectl: Kubectl, client: str) -> bool:
-    """Whether the client's app runs."""
-    look = "cat /proc/[0-9]*/cmdline 2>/dev/null; true"  # some end meanwhile
-    return "flwr-clientapp" in kubectl.run(pod_of(kubectl, f"client/{client}"), "trainer", "sh", "-c", look)
-
-
-def _right(kubectl: Kubectl, told: int, leaves: int) -> bool:
+def _right(status: Json, kubectl: Kubectl, told: int, clients: tuple[str, ...]) -> bool:
     """Whether status knows of round ``told`` and of all leaves in use, and openssl sees the server's."""
-    status = kubectl.status("digits")
     pki = status["pki"]
     served = {each["subject"]: each["serial"] for each in pki["certificates"] if each["served"]}
     right = status["phase"] != "Unreachable" and status["round"] >= told
-    return right and pki["served"] == pki["total"] == leaves and same(served["server"], shown(kubectl))
+    return right and pki["served"] == pki["total"] == len(clients) + 2 and same(served["server"], shown(kubectl))
 
 
-def _renewed(kubectl: Kubectl, subject: str, before: dict[str, str]) -> bool:
+def _renewed(status: Json, subject: str, before: dict[str, str]) -> bool:
     """Whether another serial number than before is told of ``subject``; true where none was asked for."""
-    return not subject or not same(_serials(kubectl.status("digits"))[subject], before[subject])
+    return not subject or not same(_serials(status)[subject], before[subject])
 
 
 def _serials(status: Json) -> dict[str, str]:

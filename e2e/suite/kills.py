@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from cluster.processes import Process
 
 from . import node
 from .leaves import pod_of
@@ -44,13 +44,17 @@ def container(name: str, of: str) -> Aiming:
 
     def aim(kubectl: Kubectl, _site: Site) -> Aim:
         pod = kubectl.get("pod", pod_of(kubectl, of))
-        process = node.main_process(pod, name)
+        process = Process.of(node.main_process(pod, name))
 
         def back() -> bool:
             now = kubectl.get("pod", pod["metadata"]["name"])
             return bool(_state(now, name)["restartCount"] > _state(pod, name)["restartCount"]) and ready(now)
 
-        return Aim(lambda: os.kill(process, signal.SIGKILL), back)
+        def strike() -> None:
+            assert process.alive, f"{name} has ended by itself"
+            process.kill()
+
+        return Aim(strike, back)
 
     return aim
 

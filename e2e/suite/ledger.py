@@ -11,6 +11,11 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 LEDGER = "/var/lib/shieldwall/model/ledger.jsonl"
 OPEN = "/var/lib/shieldwall/state/steward/open-round.json"
+_NEXT = f"""
+before=$(cat {OPEN} 2>/dev/null)
+until now=$(cat {OPEN} 2>/dev/null) && [ "$now" != "$before" ]; do sleep 0.05; done
+echo "$now"
+"""
 
 
 def ledger(kubectl: Kubectl) -> list[Json]:
@@ -19,9 +24,10 @@ def ledger(kubectl: Kubectl) -> list[Json]:
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
-def open_attempt(kubectl: Kubectl) -> Json:
-    """The attempt that is open now. Raises KubectlError where none is."""
-    found: Json = json.loads(kubectl.run("digits-server-0", "steward", "cat", OPEN))
+def next_attempt(kubectl: Kubectl) -> Json:
+    """The next attempt, as soon as it is open; the pod itself looks. Raises KubectlError when none is in a minute."""
+    look = ("timeout", "60", "sh", "-c", _NEXT)
+    found: Json = json.loads(kubectl.run("digits-server-0", "steward", *look, seconds=90))
     return found
 
 

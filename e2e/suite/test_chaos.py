@@ -1,7 +1,8 @@
 """One thing after another is killed in mid-round: the run ends with the models of an undisturbed one.
 
 Where a reply was lost the model may differ: then the round's record names who did not answer, and the accuracy is
-within a point. Kills that hurt the same thing share a run; each run is done when the first of its kills is asked for.
+within a point. All kills of as many clients share a run, which is done when the first of them is asked for. It ends
+when all are done, and the undisturbed run after it has just as many rounds.
 
 No reply is lost where a round waits for all of them, and runs of three clients can be compared to the last bit: sums of
 more than two updates depend on the order of the clients' node ids, which are drawn anew for each training.
@@ -14,12 +15,12 @@ from dataclasses import dataclass
 import pytest
 
 from . import kills
-from .chaos import WITHIN, Kill, Run, begin, clear, disturb, finish
+from .chaos import ENOUGH, Kill, Run, begin, clear, finish, kill_all, shorten
 from .conftest import leave_evidence
 from .documents import CITIES
-from .ledger import arrived, attempt, ended, lost, released
+from .ledger import arrived, attempt, ended, lost, newest, released
 
-pytestmark = pytest.mark.timeout(900)  # the first test of a run waits for all of it
+pytestmark = pytest.mark.timeout(1500)  # the first test of a run waits for all of it
 
 POINT = 0.01
 VICTIM = "dresden"
@@ -32,17 +33,15 @@ SILENT = {"no-reply", "client-error", "not-asked"}
 class Plan:
     """One run and what is killed in it."""
 
-    rounds: int
-    clients: tuple[str, ...] = CITIES[:3]
+    clients: tuple[str, ...]
+    kills: tuple[Kill, ...]
     spare: int = 0
     """Replies without which a round is released."""
     epochs: int = 100
-    kills: tuple[Kill, ...] = ()
 
-    @property
-    def needed(self):
+    def rounds(self, count):
         """As the spec says it."""
-        return {"count": self.rounds, "minReplies": len(self.clients) - self.spare, "graceSeconds": GRACE}
+        return {"count": count, "minReplies": len(self.clients) - self.spare, "graceSeconds": GRACE}
 
 
 def of_client(what, aim, **more):
@@ -50,28 +49,22 @@ def of_client(what, aim, **more):
 
 
 PLANS = {
-    "undisturbed": Plan(36),
-    "undisturbed, four clients": Plan(22, CITIES[:4], epochs=400),
-    "server and proxies": Plan(
-        30,
+    "three clients": Plan(
+        CITIES[:3],
         kills=(
             Kill("superlink", kills.container("superlink", "server")),
             Kill("steward", kills.container("steward", "server"), renews="client.berlin"),
             Kill("server's proxy", kills.container("proxy", "server"), renews="server"),
             Kill("aggregator's proxy", kills.container("proxy", "aggregator")),
             Kill("client's proxy", kills.container("proxy", f"client/{VICTIM}")),
-        ),
-    ),
-    "server pod and aggregator": Plan(
-        20,
-        kills=(
             Kill("server pod", kills.pod("server"), renews="server", anywhere=True),
             Kill("aggregator", kills.container("aggregator", "aggregator"), ends_the_run=True),
             Kill("aggregator pod", kills.pod("aggregator"), ends_the_run=True, anywhere=True),
+            Kill("operator", kills.operators, renews="client.berlin", anywhere=True),
+            Kill("kubelet", kills.kubelet),
         ),
     ),
-    "clients": Plan(
-        22,
+    "four clients": Plan(
         CITIES[:4],
         spare=1,
         epochs=400,
@@ -81,16 +74,7 @@ PLANS = {
             of_client("client pod", kills.pod(f"client/{VICTIM}"), anywhere=True),
         ),
     ),
-    "what all trainings need": Plan(
-        36,
-        kills=(
-            Kill("operator", kills.operators, renews="client.berlin", anywhere=True),
-            Kill("kubelet", kills.kubelet),
-        ),
-    ),
 }
-UNDISTURBED = {len(plan.clients): name for name, plan in PLANS.items() if not plan.kills}
-"""By how many clients there are."""
 CASES = [
     pytest.param(name, kill, id=kill.what.replace(" ", "-")) for name, plan in PLANS.items() for kill in plan.kills
 ]
@@ -98,43 +82,42 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def runs(site, kubectl):
-    """What came of a run, by the name of its plan; done when first asked for, one at a time."""
+    """What came of a plan, with its kills or without; done when first asked for, one at a time."""
     done = {}
 
-    def run_of(name):
-        if name not in done:
-            run = done[name] = Run(failure=AssertionError(f"the run {name} was not carried out to its end"))
+    def run_of(name, kind="disturbed"):
+        rounds = len(released(whole(run_of(name)).records)) if kind == "undisturbed" else None
+        if (name, kind) not in done:
+            run = done[name, kind] = Run(failure=AssertionError("it was not carried out to its end"))
             try:
-                carry_out(site, kubectl, PLANS[name], run)
+                carry_out(site, kubectl, PLANS[name], run, rounds)
             finally:
-                if run.failure:
-                    leave_evidence(kubectl, f"chaos-{name}".replace(" ", "-"))
+                if run.failure or run.failures:
+                    leave_evidence(kubectl, f"chaos-{name}-{kind}".replace(" ", "-"))
                 clear(kubectl)
-        return done[name]
+        return done[name, kind]
 
     return run_of
 
 
-def carry_out(site, kubectl, plan, run):
+def carry_out(site, kubectl, plan, run, rounds=None):
+    """As many ``rounds`` in peace, or as many as the plan's kills take."""
     try:
-        begin(site, kubectl, len(plan.clients), plan.needed, plan.epochs)
-        for kill in plan.kills:
-            if site.own or kill.anywhere:
-                run.wounds[kill.what] = disturb(site, kubectl, kill, plan.clients)
+        begin(site, kubectl, len(plan.clients), plan.rounds(rounds or ENOUGH), plan.epochs)
+        if rounds is None:
+            kill_all(site, kubectl, run, [each for each in plan.kills if site.own or each.anywhere], plan.clients)
+            shorten(kubectl, run)
         finish(kubectl, run)
         run.failure = None
     except Exception as error:  # noqa: BLE001  # each of the run's cases fails by it, with what was found before
         run.failure = error
 
 
-@pytest.mark.parametrize("name", UNDISTURBED.values())
-def test_undisturbed_every_round_is_released_once(runs, name):
-    run = runs(name)
+def whole(run):
+    """A run that came to its end."""
     if run.failure:
         raise run.failure
-    assert [each["outcome"] for each in run.records] == ["released"] * PLANS[name].rounds
-    assert all(each["admitted"] == len(PLANS[name].clients) for each in run.records)
-    assert run.status["phase"] == "Completed"
+    return run
 
 
 @pytest.mark.parametrize(("name", "kill"), CASES)
@@ -144,17 +127,39 @@ def test_killed_in_mid_round(site, runs, report, name, kill):
     plan, run = PLANS[name], runs(name)
     if kill.what in run.wounds:
         report(f"killed: {kill.what}", figures(run, kill, plan.clients))
-    if run.failure:
-        raise run.failure
-    wound = run.wounds[kill.what]
-    assert wound.hit(run.records, kill.victim), "in mid-round"
-    assert wound.right <= WITHIN
-    assert (run.status["phase"], run.status["round"]) == ("Completed", plan.rounds), run.status
-    its = released(run.records)
-    assert [each["round"] for each in its] == list(range(1, plan.rounds + 1)), "each round counts once"
+    if kill.what in run.failures:
+        raise run.failures[kill.what]
+    assert whole(run).wounds[kill.what].hit(run.records, kill.victim), "in mid-round"
     for each in run.since(kill.what):
         assert_lost_replies_are_named(each, kill, plan)
-    same_end(run, runs(UNDISTURBED[len(plan.clients)]), plan)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_the_run_ends_and_each_round_counts_once(runs, name):
+    run = whole(runs(name))
+    assert [each["round"] for each in released(run.records)] == list(range(1, newest(run.records) + 1))
+    assert (run.status["phase"], run.status["round"]) == ("Completed", newest(run.records)), run.status
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_undisturbed_every_round_is_released_once(runs, name):
+    run = whole(runs(name, "undisturbed"))
+    assert [each["outcome"] for each in run.records] == ["released"] * newest(runs(name).records)
+    assert all(each["admitted"] == len(PLANS[name].clients) for each in run.records)
+    assert run.status["phase"] == "Completed"
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_models_are_those_of_the_undisturbed_run(runs, name):
+    """Where replies were lost the last one is as good."""
+    run = whole(runs(name))
+    its, others = released(run.records), released(whole(runs(name, "undisturbed")).records)
+    assert run.status["model"]["sha256"] == its[-1]["model_sha256"]
+    if any(lost(each, PLANS[name].clients) for each in its):
+        assert run.status["accuracy"] == pytest.approx(its[-1]["metrics"]["accuracy"])
+        assert abs(its[-1]["metrics"]["accuracy"] - others[-1]["metrics"]["accuracy"]) <= POINT
+    else:
+        assert [each["model_sha256"] for each in its] == [each["model_sha256"] for each in others]
 
 
 def assert_lost_replies_are_named(record, kill, plan):
@@ -168,24 +173,14 @@ def assert_lost_replies_are_named(record, kill, plan):
         assert len(silent) > plan.spare, record
 
 
-def same_end(run, undisturbed, plan):
-    """Models are those of the undisturbed run; where replies were lost the last one is as good."""
-    its, others = released(run.records), released(undisturbed.records)[: plan.rounds]
-    assert len(others) == plan.rounds, undisturbed.failure
-    assert run.status["model"]["sha256"] == its[-1]["model_sha256"]
-    if any(lost(each, plan.clients) for each in its):
-        assert run.status["accuracy"] == pytest.approx(its[-1]["metrics"]["accuracy"])
-        assert abs(its[-1]["metrics"]["accuracy"] - others[-1]["metrics"]["accuracy"]) <= POINT
-    else:
-        assert [each["model_sha256"] for each in its] == [each["model_sha256"] for each in others]
-
-
 def figures(run, kill, clients):
     """What a kill cost."""
     wound, records = run.wounds[kill.what], run.since(kill.what)
     found = {"seconds until Ready": wound.ready, "seconds until status was right": wound.right}
     if after := wound.next_release(run.records):
         found["seconds to the next round"] = round(ended(after) - wound.before, 1)
+        found["seconds until status told of it"] = wound.told
+    found["strikes"] = len(run.strikes[kill.what])
     unrecorded = attempt(wound.opened) not in map(attempt, run.records)
     found["rounds repeated"] = sum(each["outcome"] == "repeated" for each in records) + unrecorded
     found["replies lost"] = [silent for each in records if (silent := lost(each, clients))]
@@ -200,8 +195,5 @@ def test_a_killed_client_loses_its_reply_and_is_named(site, runs):
     """Else nobody would have seen that records name it."""
     if not site.own:
         pytest.skip("needs the node of the suite's own cluster")
-    run = runs("clients")
-    if run.failure:
-        raise run.failure
-    named = [lost(each, PLANS["clients"].clients) for each in released(run.records)]
+    named = [lost(each, PLANS["four clients"].clients) for each in released(whole(runs("four clients")).records)]
     assert {"no-reply", "client-error"} & {fate for each in named for fate in each.values()}

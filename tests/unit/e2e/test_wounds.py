@@ -58,6 +58,6 @@ def test_the_next_release_is_not_one_that_was_there():
 
 def test_attempts_until_the_next_kill_are_those_a_kill_may_have_touched():
     records = [record(100.0 + 5 * step, round_=3 + step) for step in range(4)]
-    run = Run(records=records, wounds={"a": wound(101, 101), "b": wound(111, 111)})
+    run = Run(records=records, strikes={"a": [101.0], "b": [111.0, 115.0]})
     assert run.since("a") == records[:2]
     assert run.since("b") == records[2:]
