@@ -78,9 +78,9 @@ class Wound:
         late = answered is None or answered > self.after + _TAKEN
         return bool(own["opened"] <= self.before) and self.after <= ended(own) and late
 
-    def next_release(self, records: list[Json]) -> Json | None:
-        """The first that was not there before."""
-        return next((each for each in released(records) if ended(each) > self.after), None)
+    def next_release(self, records: list[Json]) -> Json:
+        """The first that was not there before. Raises StopIteration."""
+        return next(each for each in released(records) if ended(each) > self.after)
 
 
 @dataclass
@@ -156,14 +156,16 @@ def clear(kubectl: Kubectl) -> None:
 def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
     """Kill in mid-round, and wait until status is right, and again once a round is released. Raises AssertionError."""
     for _ in range(TRIES):
-        wound = _strike(site, kubectl, run, kill, clients)
-        records = eventually(lambda it=wound: it.next_release(r := ledger(kubectl)) and r, _NEXT_ROUND)
-        if not wound.hit(records, kill.victim):
-            continue
-        told = wound.next_release(records)["round"]
-        eventually(lambda it=told: _right(kubectl.status("digits"), kubectl, it, clients), WITHIN)
-        return replace(wound, told=round(time.time() - wound.before, 1))
+        wound = _healed(kubectl, _strike(site, kubectl, run, kill, clients), clients)
+        if wound.hit(ledger(kubectl), kill.victim):
+            return wound
     raise AssertionError(f"{kill.what}: of {TRIES} strikes none fell inside a round; the last one: {wound}")
+
+
+def _healed(kubectl: Kubectl, wound: Wound, clients: tuple[str, ...]) -> Wound:
+    after = eventually(lambda: wound.next_release(ledger(kubectl)), _NEXT_ROUND)
+    eventually(lambda: _right(kubectl, kubectl.status("digits"), after["round"], clients), WITHIN)
+    return replace(wound, told=round(time.time() - wound.before, 1))
 
 
 def _whole_round(kubectl: Kubectl, clients: tuple[str, ...], after: float = 0) -> None:
@@ -202,7 +204,7 @@ def _strike(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[s
 
     def right() -> bool:
         status = kubectl.status("digits")
-        return _renewed(status, subject, serials) and _right(status, kubectl, told, clients)
+        return _renewed(status, subject, serials) and _right(kubectl, status, told, clients)
 
     eventually(right, WITHIN - passed())
     wound = Wound(opened, before, after, ready, right=round(passed(), 1))
@@ -216,7 +218,7 @@ def _await_training(kubectl: Kubectl, client: str) -> None:
     kubectl.run(pod_of(kubectl, f"client/{client}"), "trainer", "timeout", "60", "sh", "-c", look, seconds=90)
 
 
-def _right(status: Json, kubectl: Kubectl, told: int, clients: tuple[str, ...]) -> bool:
+def _right(kubectl: Kubectl, status: Json, told: int, clients: tuple[str, ...]) -> bool:
     """Whether status knows of round ``told`` and of all leaves in use, and openssl sees the server's."""
     pki = status["pki"]
     served = {each["subject"]: each["serial"] for each in pki["certificates"] if each["served"]}

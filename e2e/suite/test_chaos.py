@@ -176,11 +176,13 @@ def assert_lost_replies_are_named(record, kill, plan):
 def figures(run, kill, clients):
     """What a kill cost."""
     wound, records = run.wounds[kill.what], run.since(kill.what)
-    found = {"seconds until Ready": wound.ready, "seconds until status was right": wound.right}
-    if after := wound.next_release(run.records):
-        found["seconds to the next round"] = round(ended(after) - wound.before, 1)
-        found["seconds until status told of it"] = wound.told
-    found["strikes"] = len(run.strikes[kill.what])
+    found = {
+        "strikes": len(run.strikes[kill.what]),
+        "seconds until Ready": wound.ready,
+        "seconds until status was right": wound.right,
+        "seconds to the next round": round(ended(wound.next_release(records)) - wound.before, 1),
+        "seconds until status told of it": wound.told,
+    }
     unrecorded = attempt(wound.opened) not in map(attempt, run.records)
     found["rounds repeated"] = sum(each["outcome"] == "repeated" for each in records) + unrecorded
     found["replies lost"] = [silent for each in records if (silent := lost(each, clients))]
