@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from .documents import digits
+from .conftest import leave_evidence
+from .documents import digits, namespace
 from .kubectl import eventually
 from .leaves import pod_of, same, shown
 from .ledger import arrived, attempt, ended, ledger, lost, newest, next_attempt, released
@@ -109,6 +110,8 @@ class Run:
 
 def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json, epochs: int) -> None:
     """Apply the example, with as many epochs as make a round long enough, and wait for the first release."""
+    site.kubectl.apply(namespace(kubectl.namespace))
+    eventually(lambda: kubectl.get("serviceaccount", "default"), 30)
     document = digits(site.images.digits, clients, rounds["count"])
     document["spec"]["rounds"] |= rounds
     document["spec"]["app"]["config"] |= {"local-epochs": epochs, "lr": _LEARNT / epochs}
@@ -121,8 +124,10 @@ def kill_all(site: Site, kubectl: Kubectl, run: Run, kills: Iterable[Kill], clie
     for kill in kills:
         try:
             run.wounds[kill.what] = _disturb(site, kubectl, run, kill, clients)
+            run.records = ledger(kubectl)
         except Exception as error:  # noqa: BLE001  # this kill's case fails by it; the others' have their own
             run.failures[kill.what] = error
+            leave_evidence(kubectl, f"{kubectl.namespace}-{kill.what}".replace(" ", "-"))
             _whole_round(kubectl, clients, after=time.time())
 
 
@@ -133,24 +138,17 @@ def shorten(kubectl: Kubectl, run: Run) -> None:
     kubectl("patch", "ft", "digits", "--type=merge", "--patch", json.dumps(fewer))
 
 
-def finish(kubectl: Kubectl, run: Run, seconds: float = 300) -> None:
+def finish(kubectl: Kubectl, run: Run) -> None:
     """Wait for the end of the run, and keep what it left."""
-    run.status = eventually(
-        lambda: (s := kubectl.status("digits")).get("phase") in {"Completed", "Failed"} and s, seconds
-    )
+    eventually(lambda: kubectl.status("digits")["phase"] in {"Completed", "Failed"}, 900, 2)
+    run.status = kubectl.status("digits")
     run.records = ledger(kubectl)
 
 
 def clear(kubectl: Kubectl) -> None:
     """Make room for the next run: nobody needs what its pods could still do in peace."""
-
-    def gone() -> bool:
-        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
-        return not kubectl.all("pods", "shieldwall.dev/training=digits")
-
-    kubectl.delete("ft", "digits")
-    eventually(gone, 90)
-    kubectl("delete", "pvc", "--all", "--wait=true")
+    kubectl.delete("namespace", kubectl.namespace, "--wait=false")
+    kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
 
 
 def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:

@@ -1,8 +1,8 @@
 """One thing after another is killed in mid-round: the run ends with the models of an undisturbed one.
 
 Where a reply was lost the model may differ: then the round's record names who did not answer, and the accuracy is
-within a point. All kills of as many clients share a run, which is done when the first of them is asked for. It ends
-when all are done, and the undisturbed run after it has just as many rounds.
+within a point. All kills of as many clients share a run, which ends when they are done; the undisturbed run after it
+has just as many rounds.
 
 No reply is lost where a round waits for all of them, and runs of three clients can be compared to the last bit: sums of
 more than two updates depend on the order of the clients' node ids, which are drawn anew for each training.
@@ -10,7 +10,8 @@ more than two updates depend on the order of the clients' node ids, which are dr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,11 +21,15 @@ from .conftest import leave_evidence
 from .documents import CITIES
 from .ledger import arrived, attempt, ended, lost, newest, released
 
-pytestmark = pytest.mark.timeout(1500)  # the first test of a run waits for all of it
+if TYPE_CHECKING:
+    from .kubectl import Kubectl
+
+pytestmark = pytest.mark.timeout(1800)  # the first test waits for all runs
 
 POINT = 0.01
 VICTIM = "dresden"
 GRACE = 10
+DISTURBED, PEACE = "disturbed", "in-peace"
 SILENT = {"no-reply", "client-error", "not-asked"}
 """What becomes of a reply that was lost, and nobody's fault."""
 
@@ -39,9 +44,9 @@ class Plan:
     """Replies without which a round is released."""
     epochs: int = 100
 
-    def rounds(self, count):
-        """As the spec says it."""
-        return {"count": count, "minReplies": len(self.clients) - self.spare, "graceSeconds": GRACE}
+    def begin(self, site, kubectl, rounds, spare=0):
+        needed = {"count": rounds, "minReplies": len(self.clients) - spare, "graceSeconds": GRACE}
+        begin(site, kubectl, len(self.clients), needed, self.epochs)
 
 
 def of_client(what, aim, **more):
@@ -80,37 +85,63 @@ CASES = [
 ]
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """A run in a namespace of its own."""
+
+    kubectl: Kubectl
+    run: Run = field(default_factory=Run)
+
+    def part(self, do, *arguments):
+        """Some of it, if it came so far: its cases fail by an error, and other runs go on."""
+        if self.run.failure:
+            return
+        try:
+            do(self.kubectl, self.run, *arguments)
+        except Exception as error:  # noqa: BLE001
+            self.run.failure = error
+            leave_evidence(self.kubectl, self.kubectl.namespace)
+
+
 @pytest.fixture(scope="module")
-def runs(site, kubectl):
-    """What came of a plan, with its kills or without; done when first asked for, one at a time."""
-    done = {}
-
-    def run_of(name, kind="disturbed"):
-        rounds = len(released(whole(run_of(name)).records)) if kind == "undisturbed" else None
-        if (name, kind) not in done:
-            run = done[name, kind] = Run(failure=AssertionError("it was not carried out to its end"))
-            try:
-                carry_out(site, kubectl, PLANS[name], run, rounds)
-            finally:
-                if run.failure or run.failures:
-                    leave_evidence(kubectl, f"chaos-{name}-{kind}".replace(" ", "-"))
-                clear(kubectl)
-        return done[name, kind]
-
-    return run_of
-
-
-def carry_out(site, kubectl, plan, run, rounds=None):
-    """As many ``rounds`` in peace, or as many as the plan's kills take."""
+def runs(site, release):  # trainings need the operator
+    """What came of each plan, with its kills and in peace."""
+    attempts = {
+        (name, kind): Attempt(site.kubectl.inside(f"chaos-{len(plan.clients)}-{kind}"))
+        for name, plan in PLANS.items()
+        for kind in (DISTURBED, PEACE)
+    }
     try:
-        begin(site, kubectl, len(plan.clients), plan.rounds(rounds or ENOUGH), plan.epochs)
-        if rounds is None:
-            kill_all(site, kubectl, run, [each for each in plan.kills if site.own or each.anywhere], plan.clients)
-            shorten(kubectl, run)
-        finish(kubectl, run)
-        run.failure = None
-    except Exception as error:  # noqa: BLE001  # each of the run's cases fails by it, with what was found before
-        run.failure = error
+        carry_out(site, attempts)
+    finally:
+        for each in attempts.values():
+            clear(each.kubectl)
+    return {key: each.run for key, each in attempts.items()}
+
+
+def carry_out(site, attempts):
+    """A run ends while the next one begins: more than two at a time are more than a small node has room for."""
+    for name, plan in PLANS.items():
+        attempts[name, DISTURBED].part(disturb, site, plan)
+    for name, plan in PLANS.items():
+        disturbed = attempts[name, DISTURBED]
+        disturbed.part(finish)
+        clear(disturbed.kubectl)
+        attempts[name, PEACE].part(repeat, site, plan, disturbed.run)
+    for name in PLANS:
+        peace = attempts[name, PEACE]
+        peace.part(finish)
+        clear(peace.kubectl)
+
+
+def disturb(kubectl, run, site, plan):
+    plan.begin(site, kubectl, ENOUGH, plan.spare)
+    kill_all(site, kubectl, run, [each for each in plan.kills if site.own or each.anywhere], plan.clients)
+    shorten(kubectl, run)
+
+
+def repeat(kubectl, _run, site, plan, disturbed):
+    plan.begin(site, kubectl, newest(whole(disturbed).records))
 
 
 def whole(run):
@@ -124,36 +155,35 @@ def whole(run):
 def test_killed_in_mid_round(site, runs, report, name, kill):
     if not (site.own or kill.anywhere):
         pytest.skip("needs the node of the suite's own cluster")
-    plan, run = PLANS[name], runs(name)
-    if kill.what in run.wounds:
-        report(f"killed: {kill.what}", figures(run, kill, plan.clients))
-    if kill.what in run.failures:
-        raise run.failures[kill.what]
-    assert whole(run).wounds[kill.what].hit(run.records, kill.victim), "in mid-round"
+    plan, run = PLANS[name], runs[name, DISTURBED]
+    if kill.what not in run.wounds:
+        raise run.failures.get(kill.what) or run.failure
+    report(f"killed: {kill.what}", figures(run, kill, plan.clients))
+    assert run.wounds[kill.what].hit(run.records, kill.victim), "in mid-round"
     for each in run.since(kill.what):
         assert_lost_replies_are_named(each, kill, plan)
 
 
 @pytest.mark.parametrize("name", PLANS)
-def test_the_run_ends_and_each_round_counts_once(runs, name):
-    run = whole(runs(name))
+def test_the_run_ends_and_each_round_counts_once(runs, report, name):
+    run = whole(runs[name, DISTURBED])
+    report(f"killed: {len(run.strikes)} among {name}", {"rounds": newest(run.records), "attempts": len(run.records)})
     assert [each["round"] for each in released(run.records)] == list(range(1, newest(run.records) + 1))
     assert (run.status["phase"], run.status["round"]) == ("Completed", newest(run.records)), run.status
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_undisturbed_every_round_is_released_once(runs, name):
-    run = whole(runs(name, "undisturbed"))
-    assert [each["outcome"] for each in run.records] == ["released"] * newest(runs(name).records)
-    assert all(each["admitted"] == len(PLANS[name].clients) for each in run.records)
-    assert run.status["phase"] == "Completed"
+    run = whole(runs[name, PEACE])
+    assert [each["outcome"] for each in run.records] == ["released"] * newest(runs[name, DISTURBED].records)
+    assert (run.status["phase"], run.status["round"]) == ("Completed", len(run.records)), run.status
 
 
 @pytest.mark.parametrize("name", PLANS)
 def test_models_are_those_of_the_undisturbed_run(runs, name):
     """Where replies were lost the last one is as good."""
-    run = whole(runs(name))
-    its, others = released(run.records), released(whole(runs(name, "undisturbed")).records)
+    run = whole(runs[name, DISTURBED])
+    its, others = released(run.records), released(whole(runs[name, PEACE]).records)
     assert run.status["model"]["sha256"] == its[-1]["model_sha256"]
     if any(lost(each, PLANS[name].clients) for each in its):
         assert run.status["accuracy"] == pytest.approx(its[-1]["metrics"]["accuracy"])
@@ -197,5 +227,6 @@ def test_a_killed_client_loses_its_reply_and_is_named(site, runs):
     """Else nobody would have seen that records name it."""
     if not site.own:
         pytest.skip("needs the node of the suite's own cluster")
-    named = [lost(each, PLANS["four clients"].clients) for each in released(whole(runs("four clients")).records)]
+    name = "four clients"
+    named = [lost(each, PLANS[name].clients) for each in released(whole(runs[name, DISTURBED]).records)]
     assert {"no-reply", "client-error"} & {fate for each in named for fate in each.values()}

@@ -61,3 +61,8 @@ def test_attempts_until_the_next_kill_are_those_a_kill_may_have_touched():
     run = Run(records=records, strikes={"a": [101.0], "b": [111.0, 115.0]})
     assert run.since("a") == records[:2]
     assert run.since("b") == records[2:]
+
+
+def test_attempts_after_the_last_kill_count_until_fewer_rounds_are_wanted():
+    records = [record(100.0 + 5 * step, round_=3 + step) for step in range(4)]
+    assert Run(records=records, strikes={"a": [106.0]}, shortened=112.0).since("a") == records[1:2]
