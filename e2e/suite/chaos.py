@@ -121,6 +121,7 @@ def begin(site: Site, kubectl: Kubectl, clients: int, rounds: Json, epochs: int)
 
 def kill_all(site: Site, kubectl: Kubectl, run: Run, kills: Iterable[Kill], clients: tuple[str, ...]) -> None:
     """One after another; those that fail are told of. Raises AssertionError when there are no whole rounds any more."""
+    _whole_round(kubectl, clients)
     for kill in kills:
         try:
             run.wounds[kill.what] = _disturb(site, kubectl, run, kill, clients)
@@ -152,7 +153,7 @@ def clear(kubectl: Kubectl) -> None:
 
 
 def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
-    """Kill in mid-round, and wait until status is right, and again once a round is released. Raises AssertionError."""
+    """Kill in mid-round, and wait until all is as it was before. Raises AssertionError."""
     for _ in range(TRIES):
         wound = _healed(kubectl, _strike(site, kubectl, run, kill, clients), clients)
         if wound.hit(ledger(kubectl), kill.victim):
@@ -161,9 +162,12 @@ def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[
 
 
 def _healed(kubectl: Kubectl, wound: Wound, clients: tuple[str, ...]) -> Wound:
+    """Wait until status tells of a round that was released since, and all have a part in one again."""
     after = eventually(lambda: wound.next_release(ledger(kubectl)), _NEXT_ROUND)
     eventually(lambda: _right(kubectl, kubectl.status("digits"), after["round"], clients), WITHIN)
-    return replace(wound, told=round(time.time() - wound.before, 1))
+    told = round(time.time() - wound.before, 1)
+    _whole_round(kubectl, clients, wound.after)
+    return replace(wound, told=told)
 
 
 def _whole_round(kubectl: Kubectl, clients: tuple[str, ...], after: float = 0) -> None:
@@ -178,7 +182,6 @@ def _whole_round(kubectl: Kubectl, clients: tuple[str, ...], after: float = 0) -
 
 
 def _strike(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
-    _whole_round(kubectl, clients)
     aim, serials = kill.aim(kubectl, site), _serials(kubectl.status("digits"))
     opened = eventually(lambda: next_attempt(kubectl), 60)
     if kill.victim:

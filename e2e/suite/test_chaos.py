@@ -218,8 +218,8 @@ def figures(run, kill, clients):
     found["replies lost"] = [silent for each in records if (silent := lost(each, clients))]
     if kill.victim:
         times = (arrived(each, kill.victim) for each in records if not lost(each, clients))
-        back = next((at for at in times if at > wound.after), None)
-        found["seconds until its reply counts again"] = back and round(back - wound.before, 1)
+        back = next(at for at in times if at > wound.after)
+        found["seconds until its reply counts again"] = round(back - wound.before, 1)
     return found
 
 
