@@ -15,7 +15,7 @@ from .leaves import pod_of, same, shown
 from .ledger import arrived, attempt, ended, ledger, lost, newest, next_attempt, released
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from .conftest import Site
     from .kills import Aiming
@@ -28,6 +28,8 @@ WITHIN = 60
 """Seconds from the strike until status is right again."""
 ENOUGH = 500
 """Rounds that no run comes to: fewer are wanted once the last kill is done."""
+CONNECTION = 60
+"""Seconds for which a client's proxy keeps a connection, and with it the leaf that it had."""
 _NEXT_ROUND = 180
 _TAKEN = 1.0
 """Seconds in which a reply that is there is taken: the aggregator asks every half second."""
@@ -50,6 +52,16 @@ class Kill:
     anywhere: bool = False
     """Whether kubectl alone can do it; else it is a process of the node."""
 
+    @property
+    def subject(self) -> str:
+        """Whose leaf is renewed, as status names it; empty where none is."""
+        return self.renews.replace(".", "/")
+
+    @property
+    def late(self) -> set[str]:
+        """Whose leaf is served later than status is right: by a client not before it connects again."""
+        return {self.subject} if self.subject.startswith("client/") else set()
+
 
 @dataclass(frozen=True)
 class Wound:
@@ -63,9 +75,9 @@ class Wound:
     ready: float
     """Seconds until another was Ready in its place."""
     right: float
-    """Seconds until status was right."""
+    """Seconds until status was right, with all but the leaf that a client was to renew in use."""
     told: float = 0
-    """Seconds until status, still or again right, knew of a round that was released after the strike."""
+    """Seconds until status knew of a round that was released after the strike, with every leaf in use."""
 
     def hit(self, records: list[Json], victim: str = "") -> bool:
         """Whether it fell inside the attempt that was open, before the reply of ``victim`` was there.
@@ -155,16 +167,17 @@ def clear(kubectl: Kubectl) -> None:
 def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
     """Kill in mid-round, and wait until all is as it was before. Raises AssertionError."""
     for _ in range(TRIES):
-        wound = _healed(kubectl, _strike(site, kubectl, run, kill, clients), clients)
+        wound = _healed(kubectl, kill, _strike(site, kubectl, run, kill, clients), clients)
         if wound.hit(ledger(kubectl), kill.victim):
             return wound
     raise AssertionError(f"{kill.what}: of {TRIES} strikes none fell inside a round; the last one: {wound}")
 
 
-def _healed(kubectl: Kubectl, wound: Wound, clients: tuple[str, ...]) -> Wound:
+def _healed(kubectl: Kubectl, kill: Kill, wound: Wound, clients: tuple[str, ...]) -> Wound:
     """Wait until status tells of a round that was released since, and all have a part in one again."""
     after = eventually(lambda: wound.next_release(ledger(kubectl)), _NEXT_ROUND)
-    eventually(lambda: _right(kubectl, kubectl.status("digits"), after["round"], clients), WITHIN)
+    within = WITHIN + CONNECTION if kill.late else WITHIN
+    eventually(lambda: _right(kubectl, kubectl.status("digits"), after["round"], clients), within)
     told = round(time.time() - wound.before, 1)
     _whole_round(kubectl, clients, wound.after)
     return replace(wound, told=told)
@@ -201,16 +214,14 @@ def _strike(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[s
     ready = round(passed(), 1)
     told = eventually(lambda: newest(ledger(kubectl)), WITHIN - passed())
     told = told if kill.ends_the_run else max(told, opened["round"])
-    subject = kill.renews.replace(".", "/")
 
     def right() -> bool:
         status = kubectl.status("digits")
-        return _renewed(status, subject, serials) and _right(kubectl, status, told, clients)
+        renewed = _renewed(status, kill.subject, serials)
+        return renewed and _right(kubectl, status, told, clients, kill.late) and aim.back()
 
     eventually(right, WITHIN - passed())
-    wound = Wound(opened, before, after, ready, right=round(passed(), 1))
-    assert aim.back(), "it is gone again"
-    return wound
+    return Wound(opened, before, after, ready, right=round(passed(), 1))
 
 
 def _await_training(kubectl: Kubectl, client: str) -> None:
@@ -219,12 +230,14 @@ def _await_training(kubectl: Kubectl, client: str) -> None:
     kubectl.run(pod_of(kubectl, f"client/{client}"), "trainer", "timeout", "60", "sh", "-c", look, seconds=90)
 
 
-def _right(kubectl: Kubectl, status: Json, told: int, clients: tuple[str, ...]) -> bool:
-    """Whether status knows of round ``told`` and of all leaves in use, and openssl sees the server's."""
+def _right(kubectl: Kubectl, status: Json, told: int, clients: tuple[str, ...], late: Collection[str] = ()) -> bool:
+    """Whether status knows of round ``told`` and of all leaves but ``late`` ones in use; openssl sees the server's."""
     pki = status["pki"]
-    served = {each["subject"]: each["serial"] for each in pki["certificates"] if each["served"]}
-    right = status["phase"] != "Unreachable" and status["round"] >= told
-    return right and pki["served"] == pki["total"] == len(clients) + 2 and same(served["server"], shown(kubectl))
+    serials = _serials(status)
+    served = {each["subject"] for each in pki["certificates"] if each["served"]}
+    right = status["phase"] != "Unreachable" and status["round"] >= told and pki["served"] == len(served)
+    whole = len(serials) == pki["total"] == len(clients) + 2 and serials.keys() - served <= set(late)
+    return right and whole and "server" in served and same(serials["server"], shown(kubectl))
 
 
 def _renewed(status: Json, subject: str, before: dict[str, str]) -> bool:

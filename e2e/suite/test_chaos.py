@@ -65,7 +65,7 @@ PLANS = {
             Kill("server pod", kills.pod("server"), renews="server", anywhere=True),
             Kill("aggregator", kills.container("aggregator", "aggregator"), ends_the_run=True),
             Kill("aggregator pod", kills.pod("aggregator"), ends_the_run=True, anywhere=True),
-            Kill("operator", kills.operators, renews="client.berlin", anywhere=True),
+            Kill("operator", kills.operators, renews="server", anywhere=True),
             Kill("kubelet", kills.kubelet),
         ),
     ),
@@ -211,7 +211,7 @@ def figures(run, kill, clients):
         "seconds until Ready": wound.ready,
         "seconds until status was right": wound.right,
         "seconds to the next round": round(ended(wound.next_release(records)) - wound.before, 1),
-        "seconds until status told of it": wound.told,
+        "seconds until status told of it, all leaves in use": wound.told,
     }
     unrecorded = attempt(wound.opened) not in map(attempt, run.records)
     found["rounds repeated"] = sum(each["outcome"] == "repeated" for each in records) + unrecorded
