@@ -88,7 +88,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     session.config.stash[_FIGURES] = {}
-    shutil.rmtree(EVIDENCE, ignore_errors=True)
+    if not session.config.option.collectonly:
+        shutil.rmtree(EVIDENCE, ignore_errors=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
