@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .conftest import leave_evidence
 from .documents import digits, namespace
-from .kubectl import eventually
+from .kubectl import KubectlError, eventually
 from .leaves import pod_of, same, shown
 from .ledger import arrived, attempt, ended, ledger, lost, newest, next_attempt, released
 
@@ -159,9 +161,10 @@ def finish(kubectl: Kubectl, run: Run) -> None:
 
 
 def clear(kubectl: Kubectl) -> None:
-    """Make room for the next run: nobody needs what its pods could still do in peace."""
-    kubectl.delete("namespace", kubectl.namespace, "--wait=false")
-    kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
+    """Make room for the next run, as far as one can: nobody needs what its pods could still do in peace."""
+    with suppress(KubectlError, subprocess.TimeoutExpired):
+        kubectl.delete("namespace", kubectl.namespace, "--wait=false")
+        kubectl("delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false")
 
 
 def _disturb(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[str, ...]) -> Wound:
@@ -201,10 +204,10 @@ def _strike(site: Site, kubectl: Kubectl, run: Run, kill: Kill, clients: tuple[s
         _await_training(kubectl, kill.victim)
     began, before = time.monotonic(), time.time()
     run.strikes.setdefault(kill.what, []).append(before)
-    aim.strike()
-    after = time.time()
     passed: Callable[[], float] = lambda: time.monotonic() - began  # noqa: E731
     try:
+        aim.strike()
+        after = time.time()
         if kill.renews:
             mark = f"renew.shieldwall.dev/{kill.renews}={time.time_ns()}"
             kubectl("annotate", "--overwrite", "ft/digits", mark)

@@ -187,6 +187,11 @@ def leave_evidence(kubectl: Kubectl, name: str) -> None:
             _keep(path.with_suffix(".previous.log"), one, *logs, "--previous")
 
 
+def forget_evidence(name: str) -> None:
+    """Remove that folder."""
+    shutil.rmtree(EVIDENCE / name, ignore_errors=True)
+
+
 def _keep(path: Path, kubectl: Kubectl, *arguments: str) -> str:
     """What was said, which is also in the file; empty on an error: one thing must not hide the others."""
     try:

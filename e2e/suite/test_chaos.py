@@ -17,7 +17,7 @@ import pytest
 
 from . import kills
 from .chaos import ENOUGH, Kill, Run, begin, clear, finish, kill_all, shorten
-from .conftest import leave_evidence
+from .conftest import forget_evidence, leave_evidence
 from .documents import CITIES
 from .ledger import arrived, attempt, ended, lost, newest, released
 
@@ -100,12 +100,18 @@ class Attempt:
             do(self.kubectl, self.run, *arguments)
         except Exception as error:  # noqa: BLE001
             self.run.failure = error
-            leave_evidence(self.kubectl, self.kubectl.namespace)
+
+    def end(self):
+        """Wait for the run's end, and keep what it leaves."""
+        self.part(finish)
+        leave_evidence(self.kubectl, self.kubectl.namespace)
+        clear(self.kubectl)
 
 
 @pytest.fixture(scope="module")
-def runs(site, release):  # trainings need the operator
-    """What came of each plan, with its kills and in peace."""
+def runs(site, release, request):  # trainings need the operator
+    """What came of each plan, with its kills and in peace; evidence of it stays when one of the cases fails."""
+    failed = request.session.testsfailed
     attempts = {
         (name, kind): Attempt(site.kubectl.inside(f"chaos-{len(plan.clients)}-{kind}"))
         for name, plan in PLANS.items()
@@ -113,10 +119,17 @@ def runs(site, release):  # trainings need the operator
     }
     try:
         carry_out(site, attempts)
+    except BaseException:  # the module's time is up
+        for each in attempts.values():
+            leave_evidence(each.kubectl, each.kubectl.namespace)
+        raise
     finally:
         for each in attempts.values():
             clear(each.kubectl)
-    return {key: each.run for key, each in attempts.items()}
+    yield {key: each.run for key, each in attempts.items()}
+    if request.session.testsfailed == failed:
+        for each in attempts.values():
+            forget_evidence(each.kubectl.namespace)
 
 
 def carry_out(site, attempts):
@@ -125,13 +138,10 @@ def carry_out(site, attempts):
         attempts[name, DISTURBED].part(disturb, site, plan)
     for name, plan in PLANS.items():
         disturbed = attempts[name, DISTURBED]
-        disturbed.part(finish)
-        clear(disturbed.kubectl)
+        disturbed.end()
         attempts[name, PEACE].part(repeat, site, plan, disturbed.run)
     for name in PLANS:
-        peace = attempts[name, PEACE]
-        peace.part(finish)
-        clear(peace.kubectl)
+        attempts[name, PEACE].end()
 
 
 def disturb(kubectl, run, site, plan):

@@ -72,7 +72,7 @@ class OpenRound(_Record):
 class RegisteredNode(_Record):
     """What the SuperLink calls a client."""
 
-    node_id: int
+    node_id: NodeId
     online: bool
     """Whether a SuperNode with the client's node key has sent its heartbeats."""
 

@@ -3,7 +3,7 @@
 | prefix            | listener | who                | where to            |
 |-------------------|----------|--------------------|---------------------|
 | ``/v1/fleet/``    | fleet    | clients            | SuperLink, gated    |
-| ``/v1/signer/``   | fleet    | clients' signers   | steward, gated      |
+| ``/v1/signer/``   | fleet    | signers, SuperNodes| steward, gated      |
 | ``/v1/runtime/``  | runtime  | aggregator         | SuperLink           |
 | ``/v1/rounds/``   | runtime  | aggregator         | steward             |
 | ``/v1/operator/`` | steward  | operator           | steward             |

@@ -249,6 +249,9 @@ def test_the_successor_of_a_killed_node_takes_it_off_line_and_is_taken(pod, oper
     assert berlin.take_off_line(pytest.fail)  # no round is open
     wait(pod, operator, lambda status: not status.clients[0].online)
     assert not berlin.take_off_line(pytest.fail)
+    assert berlin.beat(node_id(pod, operator, "berlin")), "one that is not dead is online again"
+    wait(pod, operator, lambda status: status.clients[0].online)
+    assert berlin.take_off_line(pytest.fail)
     assert berlin.activate() == node_id(pod, operator, "berlin")
 
 

@@ -167,7 +167,9 @@ async def test_a_client_is_told_which_node_it_is_and_of_no_other(http, world, of
     for online in ((), ("berlin",)):
         office.note_nodes(world.nodes(*online))
         told = await http.get(routes.SIGNER_NODE, headers=berlin)
-        assert RegisteredNode.model_validate_json(told.content) == RegisteredNode(node_id=number, online=bool(online))
+        assert RegisteredNode.model_validate_json(told.content) == RegisteredNode(
+            node_id=str(number), online=bool(online)
+        )
     assert (await http.get(routes.SIGNER_NODE)).status_code == 503
     assert (await http.get(routes.SIGNER_NODE, headers={routes.CLIENT_HEADER: "somebody"})).status_code == 503
     office.note_nodes(())

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _TIMEOUT: Final = 10.0
+_LONGEST_WORD: Final = 200
+"""Characters of what the steward says that are passed on."""
 _Answer = TypeVar("_Answer", OpenRound, RegisteredNode)
 _DENIED: Final = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
+
+
+class UnreadableAnswerError(StewardUnreachableError):
+    """The steward answers in another form than is asked for; one of another version may."""
 
 
 class StewardClient:
@@ -51,7 +57,10 @@ class StewardClient:
 
     def node(self) -> RegisteredNode | None:
         """What the SuperLink calls this client, None when the steward does not tell; raises as a call does."""
-        return self._get(SIGNER_NODE, RegisteredNode)
+        try:
+            return self._get(SIGNER_NODE, RegisteredNode)
+        except UnreadableAnswerError:
+            return None
 
     def _get(self, route: str, kind: type[_Answer]) -> _Answer | None:
         try:
@@ -63,11 +72,12 @@ class StewardClient:
         if response.status_code in _DENIED:
             raise StewardRefusedError(f"the gate refuses this client ({response.status_code})")
         if response.status_code != httpx.codes.OK:
-            raise StewardUnreachableError(f"the steward cannot be reached (status {response.status_code})")
+            said = f"{response.status_code}: {response.text[:_LONGEST_WORD]}"
+            raise StewardUnreachableError(f"the steward has no answer yet ({said})")
         try:
             return kind.model_validate_json(response.content)
         except ValidationError as error:
-            raise StewardUnreachableError(f"the steward's answer is not what is asked for: {kind.__name__}") from error
+            raise UnreadableAnswerError(f"the steward's answer is not what is asked for: {kind.__name__}") from error
 
     def close(self) -> None:
         """Give back what the client holds."""

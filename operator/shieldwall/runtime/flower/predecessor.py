@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import ssl
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from flwr.supercore.protobuf.client import ProtobufClientInterceptor
     from flwr.supercore.retry import RetryState
 
-    from shieldwall.contract.records import OpenRound
+    from shieldwall.contract.records import OpenRound, RegisteredNode
 
 LEAST_SECONDS: Final = 3.0
 """How long a node stays off line at least: the aggregator asks for replies twice a second."""
@@ -69,6 +70,7 @@ def take_off_line(
     local_certificate: Path,
     key: ec.EllipticCurvePrivateKey,
     wait: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> bool:
     """Return once the SuperLink has this node and holds nobody for online under its key; True if it held somebody.
 
@@ -97,7 +99,7 @@ def take_off_line(
         held: bool = patiently.invoke(predecessor.deactivate)
         if held:
             _LOG.warning("The SuperLink still had a SuperNode with this key online; it is off line now")
-            predecessor.stay_off_line(wait)
+            predecessor.stay_off_line(wait, monotonic)
     return held
 
 
@@ -109,6 +111,8 @@ class _Predecessor:
     superlink: FleetHttpClient
     opened: OpenRound | None = None
     """The attempt that was open for this client when the node was taken off line."""
+    node: RegisteredNode | None = None
+    """What was taken off line."""
     may_be_done: bool = False
     """An answer was lost: the node may be off line already, and by us."""
 
@@ -126,7 +130,7 @@ class _Predecessor:
         if node is None:  # a steward that does not tell
             return False
         try:
-            self.superlink.DeactivateNode(DeactivateNodeRequest(node_id=node.node_id))
+            self._deactivate(node)
         except httpx.HTTPStatusError as error:
             if error.response.status_code in _AGAIN:
                 self.may_be_done = True
@@ -138,12 +142,23 @@ class _Predecessor:
             raise NotYetError(f"the SuperLink cannot be reached: {error}") from error
         return True
 
-    def stay_off_line(self, wait: Callable[[float], None]) -> None:
-        """Wait until the aggregator has seen it, when a round was open."""
+    def stay_off_line(self, wait: Callable[[float], None], monotonic: Callable[[], float]) -> None:
+        """Wait until the aggregator has seen it, when a round was open.
+
+        A predecessor that still runs is online again with its next heartbeat: it is taken off line once more.
+        """
+        began = monotonic()
         passed = 0.0
         while self.opened and passed < MOST_SECONDS and (passed < LEAST_SECONDS or self._is_open(self.opened)):
             wait(1.0)
-            passed += 1.0
+            passed = monotonic() - began
+        if passed and self.node:
+            with suppress(httpx.HTTPError):  # off line as it was left, or Flower's SuperNode says what is wrong
+                self._deactivate(self.node)
+
+    def _deactivate(self, node: RegisteredNode) -> None:
+        self.node = node
+        self.superlink.DeactivateNode(DeactivateNodeRequest(node_id=int(node.node_id)))
 
     def _is_open(self, before: OpenRound) -> bool:
         try:

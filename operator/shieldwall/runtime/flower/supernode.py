@@ -35,6 +35,7 @@ def arguments(paths: Paths, address: str, node_config: str) -> list[str]:
 
 def main(argv: Sequence[str]) -> int:
     """Run signer and SuperNode until told to stop; a SuperNode that gives up ends the container."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else ignored by a container's first process
     paths = Paths.of_this_container()
     become("flower-supernode", *arguments(paths, loopback(), os.environ.get(NODE_CONFIG_VARIABLE, "")), *argv)
     start_signer(paths, RuntimePolicy.from_json(paths.policy.read_text()), os.environ[CLIENT_VARIABLE])
@@ -43,7 +44,6 @@ def main(argv: Sequence[str]) -> int:
 
     from shieldwall.runtime.flower.predecessor import take_off_line
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # else ignored by a container's first process
     key = node_key_from_openssh(paths.node_key.read_bytes())
     take_off_line(f"https://{loopback()}:{ports.PROXY}", paths.local_certificate, key)
     flower_supernode()

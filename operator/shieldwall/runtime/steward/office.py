@@ -162,7 +162,7 @@ class Office:
         member = self.registry.members.get(identity)
         if member is None or member.node_id is None:
             return None
-        return RegisteredNode(node_id=member.node_id, online=identity in self.online)
+        return RegisteredNode(node_id=str(member.node_id), online=identity in self.online)
 
     def is_denied(self, member: Member) -> bool:
         """Whether the deny list holds the client, its node key or the certificate it last showed."""
