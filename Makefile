@@ -24,7 +24,7 @@ lint: setup tools ## ruff, mypy --strict, import contracts, generated files curr
 	.ci/lint-chart
 
 unit: setup ## Unit tests
-	$(BIN)/pytest -m "not slow and not cluster" --numprocesses 2 --dist loadfile
+	$(BIN)/pytest -m "not slow and not cluster"
 
 tools: ## Build the programs that tests run as real ones: etcd, Kubernetes, Helm, kwok (needs Go; minutes the first time)
 	@.ci/tools
