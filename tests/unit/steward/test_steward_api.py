@@ -29,6 +29,7 @@ from shieldwall.runtime.steward.office import Office
 
 AGGREGATOR = "spiffe://example.org/ns/demo/training/digits/aggregator"
 PULL = f"{routes.AUTHZ_PREFIX}/v1/fleet/pull-messages"
+NODE = f"{routes.AUTHZ_PREFIX}{routes.SIGNER_NODE}"
 PUSH = f"{routes.AUTHZ_PREFIX}{routes.FLEET_PUSH_MESSAGES}"
 
 
@@ -116,6 +117,16 @@ async def test_a_query_does_not_hide_a_path(http, world, berlin):
 async def test_an_unregistered_node_is_told_to_come_again(http, world, berlin, office):
     office.note_nodes(())
     assert (await authorize(http, world, berlin)).status_code == 503
+    assert (await authorize(http, world, berlin, path=NODE)).text == "shieldwall: not-ready"
+    assert (
+        await authorize(http, world, berlin, path=f"{routes.AUTHZ_PREFIX}{routes.SIGNER_OPEN_ROUND}")
+    ).status_code == 200
+
+
+async def test_which_node_it_is_is_told_to_who_has_the_key_too(http, world, berlin):
+    assert (await authorize(http, world, berlin, path=NODE)).status_code == 200
+    told = await authorize(http, world, berlin, path=NODE, key_of="rome")
+    assert told.text == "shieldwall: wrong-node-key"
 
 
 async def test_a_fault_of_the_gate_is_a_retryable_denial(http, world, berlin, office):

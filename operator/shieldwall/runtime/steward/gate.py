@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from flwr.proto.fleet_pb2 import PushMessagesRequest
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # it brings no types
 
-from shieldwall.contract.routes import FLEET_CALLS, FLEET_PUSH_MESSAGES, NODE_KEY_HEADER, SIGNER_PREFIX
+from shieldwall.contract.routes import FLEET_CALLS, FLEET_PUSH_MESSAGES, NODE_KEY_HEADER, SIGNER_NODE, SIGNER_PREFIX
 from shieldwall.runtime.steward.certificates import (
     CertificateFacts,
     NoCertificateError,
@@ -118,7 +118,7 @@ def decide(  # noqa: PLR0913, PLR0917  # a pure function of all that a decision 
         _require_valid(certificate, now)
         _require_not_denied(member, certificate, deny)
         _require_path(path)
-        if not path.startswith(SIGNER_PREFIX):
+        if path == SIGNER_NODE or not path.startswith(SIGNER_PREFIX):
             _require_node_key(headers, member)
             node_id = _require_registered(member)
             if path == FLEET_PUSH_MESSAGES:
