@@ -30,6 +30,7 @@ from shieldwall.runtime.steward.office import Office
 AGGREGATOR = "spiffe://example.org/ns/demo/training/digits/aggregator"
 PULL = f"{routes.AUTHZ_PREFIX}/v1/fleet/pull-messages"
 NODE = f"{routes.AUTHZ_PREFIX}{routes.SIGNER_NODE}"
+OPEN = f"{routes.AUTHZ_PREFIX}{routes.SIGNER_OPEN_ROUND}"
 PUSH = f"{routes.AUTHZ_PREFIX}{routes.FLEET_PUSH_MESSAGES}"
 
 
@@ -119,7 +120,7 @@ async def test_an_unregistered_node_is_told_to_come_again(http, world, berlin, o
     assert (await authorize(http, world, berlin)).status_code == 503
     assert (await authorize(http, world, berlin, path=NODE)).text == "shieldwall: not-ready"
     assert (
-        await authorize(http, world, berlin, path=f"{routes.AUTHZ_PREFIX}{routes.SIGNER_OPEN_ROUND}")
+        await authorize(http, world, berlin, path=OPEN)
     ).status_code == 200
 
 
