@@ -119,9 +119,7 @@ async def test_an_unregistered_node_is_told_to_come_again(http, world, berlin, o
     office.note_nodes(())
     assert (await authorize(http, world, berlin)).status_code == 503
     assert (await authorize(http, world, berlin, path=NODE)).text == "shieldwall: not-ready"
-    assert (
-        await authorize(http, world, berlin, path=OPEN)
-    ).status_code == 200
+    assert (await authorize(http, world, berlin, path=OPEN)).status_code == 200
 
 
 async def test_which_node_it_is_is_told_to_who_has_the_key_too(http, world, berlin):
